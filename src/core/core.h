@@ -1,0 +1,530 @@
+/* core.h - the scheduler: events with their time go in, effects come out.
+ *
+ * Pure: no system call, no clock, no global.  The driver feeds it
+ * (daemon/driver.c), and so do the simulator and `gpucoord simulate`; a run is
+ * a function of its events.  core_step() is all or nothing: on an error
+ * nothing has changed.
+ *
+ * The core sees small integers.  Names, metadata and connections live with
+ * its caller, under the lease's id.
+ */
+#ifndef GPUCOORD_CORE_CORE_H
+#define GPUCOORD_CORE_CORE_H
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct core; /* Opaque; state.h. */
+
+enum {
+    CORE_DEVICES_MAX = 64,  /* One bit each in a set of devices. */
+    CORE_PRIORITIES = 10,   /* 0 (first) to 9. */
+    CORE_CLASSES_MAX = 64,  /* Configured ones; implicit ones come on top. */
+    CORE_WEIGHT_IMPLICIT = 50
+};
+
+#define CORE_FOREVER UINT64_MAX /* An instant that never comes. */
+
+/* Classes are numbered: 0 to 9 are the implicit classes of requests that name
+ * only a priority, configured class i is CORE_CLASS(i). */
+#define CORE_CLASS(i) (CORE_PRIORITIES + (i))
+
+/* ---- Configuration ---------------------------------------------------- */
+
+struct core_class_config {
+    uint32_t priority;        /* 0 to 9. */
+    uint32_t weight;          /* 1 to 10000: share among its priority. */
+    uint32_t max_consecutive; /* Grants in a row; 0 = no limit. */
+    bool waits_when_alone;    /* A limit holds also where nobody else waits. */
+    uint32_t linger_ms;       /* The seat is kept so long after a release. */
+    uint32_t min_run_ms;      /* After a grant only priority 0 preempts. */
+    uint32_t max_wait_ms;     /* Overdue after it; 0 = never. */
+};
+
+struct core_device_config {
+    uint32_t capacity_mib; /* Above 0. */
+    uint32_t reserve_mib;  /* Never granted; below the capacity. */
+    uint32_t residue_mib;  /* What a paused holder may keep. */
+    uint32_t settle_ms;    /* How long freed VRAM may take to be measured. */
+    bool is_measured;      /* Grants wait for measured room (`verify`). */
+};
+
+/* Copied by core_create() and CORE_CONFIGURE. */
+struct core_config {
+    struct core_device_config devices[CORE_DEVICES_MAX];
+    uint32_t device_count; /* 0 to 64; a reload keeps it. */
+    struct core_class_config classes[CORE_CLASSES_MAX];
+    uint32_t class_count;      /* A reload may add, never remove. */
+    uint32_t waiters_max;      /* Over all services. */
+    uint32_t service_waiters_max;
+    uint32_t stream_grace_ms;  /* Life of leases whose last stream closed. */
+    uint32_t away_ms;          /* How long a place is kept for a job. */
+    uint32_t startup_hold_ms;  /* Nothing is granted so long after a start. */
+    uint32_t effects_max;      /* Records and messages of one step; >= 256.
+                                  Longer work goes on in the next TICK. */
+};
+
+/* ---- Events ----------------------------------------------------------- */
+
+enum core_event_type {
+    CORE_SUBMIT,        /* A request, new or sent again. */
+    CORE_ATTACH,        /* A stream of a service opened. */
+    CORE_DETACH,        /* One closed; or a request's connection went. */
+    CORE_RELEASE,       /* The holder gives its lease back. */
+    CORE_RENEW,         /* The holder lives. */
+    CORE_ACK,           /* The holder answers a command. */
+    CORE_CANCEL,        /* A waiter withdraws. */
+    CORE_TICK,          /* Time has passed: core_deadline() was reached. */
+    CORE_DEVICE_REPORT, /* VRAM was measured. */
+    CORE_PROCESS_GONE,  /* The watched process of a lease has died. */
+    CORE_ADMIN,         /* An operator. */
+    CORE_RESTORE,       /* A row from the store, before all other events. */
+    CORE_EVENTS
+};
+
+enum core_ack {
+    CORE_ACK_PAUSED,
+    CORE_ACK_RESUMED,
+    CORE_ACK_ERROR
+};
+
+enum core_admin {
+    CORE_DRAIN,     /* Admit and grant nothing new (on .devices, 0 = at all). */
+    CORE_UNDRAIN,   /* The opposite. */
+    CORE_REVOKE,    /* Take .lease back by force. */
+    CORE_PAUSE,     /* Ask .lease to pause; it stays paused ... */
+    CORE_RESUME,    /* ... until this. */
+    CORE_BYPASS,    /* Grant everything at once until .until_ms; 0 ends it. */
+    CORE_SHUTDOWN,  /* Drain, end the waits, stop at .until_ms at the latest. */
+    CORE_CONFIGURE, /* Take .config; devices and class numbers stay. */
+    CORE_NUMBERS    /* Lease ids and tokens may go up to .id_end, .token_end. */
+};
+
+enum core_device_state {
+    CORE_DEVICE_OK,
+    CORE_DEVICE_STALE, /* No recent sample: nothing is granted there. */
+    CORE_DEVICE_GONE,  /* Off the bus: likewise. */
+};
+
+/* A request with every default already filled in. */
+struct core_request {
+    uint64_t ref;     /* The connection that waits, echoed in messages; 0 =
+                         none (`wait: false`). */
+    uint64_t job;     /* The service's own name as a number; 0 = none. */
+    uint64_t devices; /* Set of devices it may use; 0 = any. */
+    uint64_t timeout_ms; /* CORE_FOREVER = none; 0 = now or not at all. */
+    uint32_t service;    /* From 1, dense. */
+    uint32_t class_id;   /* 0 to 9 or CORE_CLASS(i). */
+    uint32_t vram_mib;   /* Per device; 0 = the whole device, alone. */
+    uint32_t gpus;       /* 1 to the number of devices. */
+    uint32_t ttl_ms;     /* 1000 to 600000. */
+    uint32_t pause_grace_ms; /* How long a pause may take. */
+    uint32_t max_hold_ms;    /* A ceiling that renewal does not lift; 0 = none. */
+    bool is_preemptible;
+    bool is_durable;     /* `wait: false`; has a job. */
+    bool holds_by_connection; /* `hold: connection`. */
+};
+
+/* The row of a lease: all that outlives a restart. */
+struct core_lease_row {
+    uint64_t id;
+    uint64_t token;        /* The newest; 0 before the first grant. */
+    uint64_t token_before; /* The one before it; 0 = none. */
+    uint64_t seq;          /* Its place: lower is earlier. */
+    uint64_t job;
+    uint64_t devices;      /* As asked; 0 = any. */
+    uint64_t granted;      /* Set of devices held, or left by a pause. */
+    uint64_t submitted_at_ms;
+    uint64_t granted_at_ms;       /* The newest grant or resume; 0 = none. */
+    uint64_t first_granted_at_ms; /* 0 = never. */
+    uint64_t timeout_ms;          /* As asked. */
+    uint32_t state;               /* enum lease_state (core/lease.h). */
+    uint32_t service;
+    uint32_t class_id;
+    uint32_t vram_mib;
+    uint32_t gpus;
+    uint32_t ttl_ms;
+    uint32_t pause_grace_ms;
+    uint32_t max_hold_ms;
+    uint32_t charge_mib;    /* Now charged on each device in .granted. */
+    uint32_t footprint_mib; /* What a resume needs measured free. */
+    uint32_t flags;         /* enum core_row_flags. */
+};
+
+enum core_row_flags {
+    CORE_ROW_PREEMPTIBLE = (1 << 0),
+    CORE_ROW_DURABLE = (1 << 1),
+    CORE_ROW_BY_CONNECTION = (1 << 2),
+    CORE_ROW_OPERATOR_PAUSED = (1 << 3), /* Not resumed until told. */
+    CORE_ROW_BYPASSED = (1 << 4),        /* Granted while bypass was on. */
+    CORE_ROW_ADVISORY = (1 << 5),        /* Granted without verified room. */
+};
+
+/* The row of a class: its place in the weighted order. */
+struct core_class_row {
+    uint32_t class_id;
+    uint32_t consecutive; /* Grants in a row. */
+    int64_t credit;       /* Smooth weighted round robin. */
+};
+
+/* The row of the modes an operator sets. */
+struct core_mode_row {
+    uint64_t bypass_until_ms; /* 0 = off; CORE_FOREVER. */
+    uint64_t drained;         /* Set of devices. */
+    bool is_draining;
+};
+
+enum core_record_type {
+    CORE_RECORD_LEASE,     /* Insert or replace. */
+    CORE_RECORD_LEASE_END, /* Delete; only .lease.id counts. */
+    CORE_RECORD_CLASS,
+    CORE_RECORD_MODE,
+    CORE_RECORDS
+};
+
+struct core_record {
+    enum core_record_type type;
+    union {
+        struct core_lease_row lease;
+        struct core_class_row class_row;
+        struct core_mode_row mode;
+    };
+};
+
+struct core_event {
+    enum core_event_type type;
+    uint64_t at_ms; /* Never lower than that of the event before. */
+    union {
+        struct core_request submit;
+        struct {
+            uint64_t lease; /* DETACH: the request's lease; 0: a stream. */
+            uint64_t ref;   /* DETACH of a request: its .ref. */
+            uint32_t service; /* A stream's. */
+        } attach, detach;
+        struct {
+            uint64_t lease;
+            uint64_t token;
+        } release;
+        struct {
+            uint64_t lease;
+            uint64_t token;
+            uint32_t ttl_ms; /* 0 = as before. */
+        } renew;
+        struct {
+            uint64_t lease;
+            uint64_t token;
+            enum core_ack action;
+            uint32_t vram_mib; /* PAUSED: still used, per device. */
+        } ack;
+        struct {
+            uint64_t lease;
+        } cancel, process_gone;
+        struct {
+            uint32_t device;
+            enum core_device_state state;
+            uint64_t begun_at_ms; /* When the sample was begun. */
+            uint32_t used_mib;    /* By everybody on the device. */
+        } report;
+        struct {
+            enum core_admin action;
+            uint64_t lease;
+            uint64_t devices;
+            uint64_t until_ms; /* An instant of core time. */
+            uint64_t id_end;
+            uint64_t token_end;
+            const struct core_config *config; /* Borrowed for the call. */
+        } admin;
+        struct core_record restore; /* Any type but LEASE_END. */
+    };
+};
+
+/* ---- Effects ---------------------------------------------------------- */
+
+enum core_message_type {
+    CORE_MSG_GRANT,      /* To .ref, and to the service's streams. */
+    CORE_MSG_RESUME,     /* A paused lease is granted again, new token. */
+    CORE_MSG_REFUSE,     /* The wait of .ref ended without a grant: .error. */
+    CORE_MSG_SUPERSEDED, /* .ref was replaced by a newer connection. */
+    CORE_MSG_OFFER,      /* Attend .lease: it would be next. */
+    CORE_MSG_PAUSE,      /* .deadline_at_ms, .release_mib, .requester. */
+    CORE_MSG_UNLOAD,     /* To .service: free warm VRAM (.lease is 0). */
+    CORE_MSG_REVOKE,     /* .lease is no longer yours: .reason. */
+    CORE_MSG_SHUTDOWN,   /* To a holder: finish before .deadline_at_ms. */
+    CORE_MSG_STOPPED,    /* The shutdown is over; nothing else is said. */
+    CORE_MSG_STATE,      /* .lease is now in .state (for observers). */
+    CORE_MESSAGES
+};
+
+/* Why a lease ended, was revoked, or a wait was refused. */
+enum core_reason {
+    CORE_REASON_NONE,
+    CORE_REASON_RELEASED,   /* By its holder. */
+    CORE_REASON_CANCELLED,  /* Withdrawn while it waited. */
+    CORE_REASON_TIMEOUT,    /* Not granted in time. */
+    CORE_REASON_GONE,       /* Its connection or process went. */
+    CORE_REASON_EXPIRED,    /* Not renewed within its TTL. */
+    CORE_REASON_MAX_HOLD,   /* Held for longer than max_hold. */
+    CORE_REASON_PAUSE_LATE, /* No ack, or no VRAM freed, in time. */
+    CORE_REASON_PAUSE_FAILED, /* The holder said so, or kept too much. */
+    CORE_REASON_OPERATOR,
+    CORE_REASON_AWAY,       /* Away for too long. */
+    CORE_REASON_DRAINING,
+    CORE_REASONS
+};
+
+struct core_message {
+    enum core_message_type type;
+    enum core_reason reason;
+    uint64_t lease;
+    uint64_t token;
+    uint64_t ref;
+    uint64_t requester; /* PAUSE, UNLOAD: the lease that needs the room; 0 =
+                           an operator. */
+    uint64_t deadline_at_ms;
+    uint64_t retry_after_ms; /* REFUSE: how long the place is kept; 0 = not. */
+    uint32_t service;
+    uint32_t release_mib; /* Per device. */
+    uint32_t state;       /* enum lease_state. */
+    int error;            /* REFUSE. */
+};
+
+/* What the driver must do, in this order: records, then messages. */
+struct core_effects {
+    const struct core_record *records; /* Owned by the core; valid until */
+    size_t record_count;               /*   the next core_step(). */
+    const struct core_message *messages;
+    size_t message_count;
+    uint64_t lease; /* The lease the event was about; 0 = none.  Of SUBMIT:
+                       the new or the re-attached one. */
+    bool is_repeat; /* SUBMIT re-attached; RELEASE or ACK was already done. */
+};
+
+/* ---- The core --------------------------------------------------------- */
+
+/* Create a core without leases.
+ *
+ * @config is copied, @alloc is borrowed until core_destroy().  @start_ms is
+ * the first instant of core time; lease ids and tokens start at @number_first
+ * and are given only below what CORE_NUMBERS allows (at first nothing).
+ *
+ * Errors:
+ *   E_NOMEM    no memory.
+ *   E_INVALID  @config breaks a range stated above.
+ */
+MUST_USE int core_create(const struct core_config *config,
+                         const struct alloc *alloc,
+                         uint64_t start_ms,
+                         uint64_t number_first,
+                         struct core **out);
+
+/* Free the core; NULL is allowed. */
+void core_destroy(struct core *core);
+
+/* Apply @event and fill @out.
+ *
+ * Errors (nothing has changed):
+ *   E_NOMEM         no memory.
+ *   E_INVALID       SUBMIT: impossible here (more GPUs or VRAM than there
+ *                   are); RESTORE: a row no version of ours wrote.
+ *   E_LIMIT         SUBMIT: waiters_max or service_waiters_max reached, or no
+ *                   numbers left.
+ *   E_DRAINING      SUBMIT: draining or shutting down.
+ *   E_JOB_CONFLICT  SUBMIT: the job is live with another class, size or set.
+ *   E_NOT_FOUND     no such lease, also not among the ended ones.
+ *   E_STALE         the token is not the lease's newest.
+ *   E_REVOKED       the lease was taken back (expired, revoked).
+ *   E_ENDED         the lease has ended in another way.
+ *   E_STATE         the lease's state does not allow it.
+ */
+MUST_USE int core_step(struct core *core,
+                       const struct core_event *event,
+                       struct core_effects *out);
+
+/* Time at which the driver must send CORE_TICK; CORE_FOREVER for never. */
+uint64_t core_deadline(const struct core *core);
+
+/* Assert every invariant of the design over the whole state: O(everything),
+ * for tests and the simulator. */
+void core_check(const struct core *core);
+
+/* Append all that the store would bring back, one line an object, in an order
+ * that is a function of the state. */
+void core_dump(const struct core *core, struct buf *out);
+
+/* Return the highest lease id or token given so far, plus one. */
+uint64_t core_number_next(const struct core *core);
+
+/* ---- Looking ---------------------------------------------------------- */
+
+enum core_guarantee {
+    CORE_ADVISORY,
+    CORE_VERIFIED,
+    CORE_SUPERVISED, /* Not given yet: needs watched processes. */
+};
+
+/* A lease as it is now, or, for a while, as it ended. */
+struct core_lease_view {
+    struct core_lease_row row; /* .state is the present one; of an ended lease
+                                  only id, token, service, class_id and state
+                                  are set. */
+    enum core_reason reason;   /* ENDED and RECLAIMING. */
+    enum core_guarantee guarantee; /* Where it holds or held a device. */
+    uint64_t ref;              /* The connection that waits; 0 = none. */
+    uint64_t state_at_ms;      /* Since when it is in its state. */
+    uint64_t deadline_at_ms;   /* The state's; CORE_FOREVER = none. */
+    uint64_t expires_at_ms;    /* Of a live grant. */
+    uint64_t acked_at_ms;      /* PAUSING: the ack; 0 = not yet. */
+    uint64_t held_ms;          /* ENDED: time since its first grant. */
+    uint64_t requester;        /* PAUSING: who needs the room. */
+    uint32_t release_mib;      /* PAUSING: how much should be freed. */
+    bool was_granted;          /* CLEARING: it is a resume. */
+    bool can_hear;             /* It would be told to pause. */
+};
+
+/* Fill @out with the lease @id.
+ *
+ * Errors:
+ *   E_NOT_FOUND  no such lease; @out is untouched.
+ */
+MUST_USE int core_lease_view(const struct core *core,
+                             uint64_t id,
+                             struct core_lease_view *out);
+
+/* Return the live lease of a service's job; 0 where there is none. */
+uint64_t core_job_lease(const struct core *core, uint32_t service, uint64_t job);
+
+/* Return the id of the only lease of @service that is held, pausing or paused
+ * (a resume that is CLEARING counts); 0 where there is none or more than one,
+ * the number of them in @count. */
+uint64_t core_service_lease(const struct core *core,
+                            uint32_t service,
+                            size_t *count);
+
+/* Call @each with the live leases in @states (bits 1 << enum lease_state) in
+ * the order in which they came to their state, until it returns false. */
+void core_each_lease(const struct core *core,
+                     uint32_t states,
+                     bool (*each)(void *arg, uint64_t id),
+                     void *arg);
+
+/* Call @each with the attended waiters of a class in their order, until it
+ * returns false. */
+void core_each_waiter(const struct core *core,
+                      uint32_t class_id,
+                      bool (*each)(void *arg, uint64_t id),
+                      void *arg);
+
+struct core_device_view {
+    enum core_device_state state;
+    uint32_t capacity_mib;
+    uint32_t reserve_mib;
+    uint32_t used_mib;      /* As last measured. */
+    uint32_t charged_mib;   /* By leases. */
+    uint32_t resident_mib;  /* Warm models without a lease. */
+    uint32_t unleased_mib;  /* By nobody we know. */
+    uint32_t free_mib;      /* What a request could be granted now. */
+    uint64_t sampled_at_ms; /* When that sample was begun; 0 = never. */
+    uint64_t linger_until_ms; /* 0 = no seat is kept. */
+    uint32_t linger_service;
+    bool is_measured;
+    bool is_drained;
+    bool is_overcommitted; /* More is used than the leases explain. */
+    bool wants_samples;    /* Somebody waits for VRAM to be freed here. */
+};
+
+/* Fill @out with device @device, below the configured count. */
+void core_device_view(const struct core *core,
+                      uint32_t device,
+                      struct core_device_view *out);
+
+struct core_class_view {
+    struct core_class_config config;
+    uint64_t grants;      /* Since the start of this core. */
+    uint64_t waiting;     /* Attended waiters. */
+    uint64_t away;        /* Waiters nobody attends. */
+    uint64_t held;        /* HELD, PAUSING or RECLAIMING. */
+    uint64_t paused;
+    uint32_t consecutive; /* Grants in a row. */
+};
+
+/* Fill @out with class @class_id (0 to 9 are the implicit ones). */
+void core_class_view(const struct core *core,
+                     uint32_t class_id,
+                     struct core_class_view *out);
+
+struct core_stats {
+    uint64_t leases[8];    /* Live ones by enum lease_state. */
+    uint64_t grants;       /* First grants since the start. */
+    uint64_t resumes;
+    uint64_t pauses;       /* Asked. */
+    uint64_t acks;         /* Verified. */
+    uint64_t expiries;
+    uint64_t revocations;  /* All reasons but RELEASED and GONE. */
+    uint64_t timeouts;
+    uint64_t advisories;   /* Exclusive grants without verified room. */
+    uint64_t offers;
+    uint64_t unloads;
+    uint32_t last_class;   /* Of the newest first grant; CORE_FOREVER's low
+                              bits where there was none. */
+    bool is_draining;
+    bool is_stopping;
+    uint64_t bypass_until_ms; /* 0 = off. */
+};
+
+/* Fill @out with counts and modes. */
+void core_stats(const struct core *core, struct core_stats *out);
+
+enum core_wait {
+    CORE_WAIT_NOTHING,   /* It does not wait. */
+    CORE_WAIT_STARTUP,   /* The coordinator has just started: until .until. */
+    CORE_WAIT_DRAINING,  /* The device or the coordinator is drained. */
+    CORE_WAIT_AWAY,      /* Nobody attends it. */
+    CORE_WAIT_DEVICE,    /* The device is stale, gone or overcommitted. */
+    CORE_WAIT_HOLDER,    /* .blocker holds it and was not asked to pause. */
+    CORE_WAIT_PAUSE,     /* .blocker was asked to pause, due at .until. */
+    CORE_WAIT_VRAM,      /* Given back, not yet measured free. */
+    CORE_WAIT_RECLAIM,   /* .blocker was revoked and is cleared away. */
+    CORE_WAIT_RESIDENT,  /* A warm model of .service stands in the way. */
+    CORE_WAIT_LINGER,    /* A seat is kept for .service until .until. */
+    CORE_WAIT_LIMIT,     /* Its class is at its consecutive limit. */
+    CORE_WAIT_TURN,      /* .blocker, a waiter, is before it. */
+    CORE_WAIT_OPERATOR,  /* Paused by an operator. */
+    CORE_WAITS
+};
+
+/* Why a lease waits: C10. */
+struct core_why {
+    enum core_wait wait;
+    uint64_t position; /* 1 = next; 0 = it does not wait. */
+    uint64_t blocker;  /* A lease; 0 = none. */
+    uint64_t until_ms; /* When this ends at the latest, if it is known;
+                          CORE_FOREVER = not known. */
+    uint32_t service;  /* RESIDENT, LINGER. */
+    uint32_t device;   /* Where. */
+    uint32_t need_mib; /* 0 = all of it. */
+    uint32_t free_mib;
+    bool blocker_hears;   /* HOLDER: it could be asked. */
+    bool blocker_protected; /* HOLDER: by min_run, until .until_ms. */
+};
+
+/* Say why the lease @id waits.
+ *
+ * Errors:
+ *   E_NOT_FOUND  no such live lease.
+ */
+MUST_USE int
+core_why(const struct core *core, uint64_t id, struct core_why *out);
+
+/* Return the name of a reason, wait, message type or guarantee, as in the
+ * interfaces ("released"); static. */
+const char *core_reason_name(enum core_reason reason);
+const char *core_wait_name(enum core_wait wait);
+const char *core_message_name(enum core_message_type type);
+const char *core_guarantee_name(enum core_guarantee guarantee);
+
+#endif
