@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok
 #pragma GCC poison gmtime localtime ctime asctime atoi atol atof rand srand

@@ -149,7 +149,7 @@ void heap_check(const struct heap *heap)
 
     for (i = 0; i < heap->count; i++) {
         assert(heap->entries[i].node->at == i + 1);
-        assert(i == 0 || !before(&heap->entries[i],
-                                 &heap->entries[(i - 1) / ARITY]));
+        assert(i == 0 ||
+               !before(&heap->entries[i], &heap->entries[(i - 1) / ARITY]));
     }
 }

@@ -1,4 +1,5 @@
-/* heap.h - a 4-ary heap of keys, smallest first, whose members know their place.
+/* heap.h - a 4-ary heap of keys, smallest first, whose members know their
+ * place.
  *
  * The keys lie in the heap's own array, so that a sift compares without
  * touching the members; ties come out in no stated order, so a key that must

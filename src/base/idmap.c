@@ -83,8 +83,8 @@ static void table_remove(struct idmap_table *table, struct idmap_entry *entry)
         if (table->entries[i].value == NULL) {
             break;
         }
-        home = hash(table->entries[i].high, table->entries[i].low) &
-               table->mask;
+        home =
+            hash(table->entries[i].high, table->entries[i].low) & table->mask;
         if (((i - home) & table->mask) >= ((i - hole) & table->mask)) {
             table->entries[hole] = table->entries[i];
             hole = i;
@@ -134,8 +134,8 @@ int idmap_reserve(struct idmap *map)
     while (map->old.entries != NULL) {
         move_some(map);
     }
-    entries = map->alloc->resize(map->alloc->arg, NULL,
-                                 wanted * sizeof *entries);
+    entries =
+        map->alloc->resize(map->alloc->arg, NULL, wanted * sizeof *entries);
     if (entries == NULL) {
         return E_NOMEM;
     }

@@ -9,22 +9,24 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct list {
     struct list *next;
     struct list *prev;
 };
 
-/* The structure of type @type whose member @member is at @ptr. */
+/* The structure of type @type whose member @member is at @ptr.  By way of a
+ * number, so that it serves const pointers too. */
 #define CONTAINER_OF(ptr, type, member)                                        \
-    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+    ((type *)((uintptr_t)(ptr)-offsetof(type, member)))
 
-#define LIST_EACH(pos, head)                                                   \
+#define LIST_EACH(pos, head) \
     for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
 
 /* The same, where the body may remove @pos. */
-#define LIST_EACH_SAFE(pos, after, head)                                       \
-    for ((pos) = (head)->next, (after) = (pos)->next; (pos) != (head);         \
+#define LIST_EACH_SAFE(pos, after, head)                               \
+    for ((pos) = (head)->next, (after) = (pos)->next; (pos) != (head); \
          (pos) = (after), (after) = (pos)->next)
 
 /* Make @head an empty list. */

@@ -31,8 +31,8 @@ void log_line(enum log_level level, const char *format, ...)
                     getenv("JOURNAL_STREAM") != NULL ? journal_prefix[level]
                                                      : word[level]);
     va_start(args, format);
-    size += vsnprintf(line + size, sizeof line - (size_t)size - 1, format,
-                      args);
+    size +=
+        vsnprintf(line + size, sizeof line - (size_t)size - 1, format, args);
     va_end(args);
     if (size > (int)sizeof line - 2) {
         size = (int)sizeof line - 2;

@@ -22,9 +22,9 @@
 struct core; /* Opaque; state.h. */
 
 enum {
-    CORE_DEVICES_MAX = 64,  /* One bit each in a set of devices. */
-    CORE_PRIORITIES = 10,   /* 0 (first) to 9. */
-    CORE_CLASSES_MAX = 64,  /* Configured ones; implicit ones come on top. */
+    CORE_DEVICES_MAX = 64, /* One bit each in a set of devices. */
+    CORE_PRIORITIES = 10,  /* 0 (first) to 9. */
+    CORE_CLASSES_MAX = 64, /* Configured ones; implicit ones come on top. */
     CORE_WEIGHT_IMPLICIT = 50
 };
 
@@ -59,14 +59,14 @@ struct core_config {
     struct core_device_config devices[CORE_DEVICES_MAX];
     uint32_t device_count; /* 0 to 64; a reload keeps it. */
     struct core_class_config classes[CORE_CLASSES_MAX];
-    uint32_t class_count;      /* A reload may add, never remove. */
-    uint32_t waiters_max;      /* Over all services. */
+    uint32_t class_count; /* A reload may add, never remove. */
+    uint32_t waiters_max; /* Over all services. */
     uint32_t service_waiters_max;
-    uint32_t stream_grace_ms;  /* Life of leases whose last stream closed. */
-    uint32_t away_ms;          /* How long a place is kept for a job. */
-    uint32_t startup_hold_ms;  /* Nothing is granted so long after a start. */
-    uint32_t effects_max;      /* Records and messages of one step; >= 256.
-                                  Longer work goes on in the next TICK. */
+    uint32_t stream_grace_ms; /* Life of leases whose last stream closed. */
+    uint32_t away_ms;         /* How long a place is kept for a job. */
+    uint32_t startup_hold_ms; /* Nothing is granted so long after a start. */
+    uint32_t effects_max;     /* Records and messages of one step; >= 256.
+                                 Longer work goes on in the next TICK. */
 };
 
 /* ---- Events ----------------------------------------------------------- */
@@ -113,10 +113,10 @@ enum core_device_state {
 
 /* A request with every default already filled in. */
 struct core_request {
-    uint64_t ref;     /* The connection that waits, echoed in messages; 0 =
-                         none (`wait: false`). */
-    uint64_t job;     /* The service's own name as a number; 0 = none. */
-    uint64_t devices; /* Set of devices it may use; 0 = any. */
+    uint64_t ref;        /* The connection that waits, echoed in messages; 0 =
+                            none (`wait: false`). */
+    uint64_t job;        /* The service's own name as a number; 0 = none. */
+    uint64_t devices;    /* Set of devices it may use; 0 = any. */
     uint64_t timeout_ms; /* CORE_FOREVER = none; 0 = now or not at all. */
     uint32_t service;    /* From 1, dense. */
     uint32_t class_id;   /* 0 to 9 or CORE_CLASS(i). */
@@ -124,9 +124,9 @@ struct core_request {
     uint32_t gpus;       /* 1 to the number of devices. */
     uint32_t ttl_ms;     /* 1000 to 600000. */
     uint32_t pause_grace_ms; /* How long a pause may take. */
-    uint32_t max_hold_ms;    /* A ceiling that renewal does not lift; 0 = none. */
+    uint32_t max_hold_ms; /* A ceiling that renewal does not lift; 0 = none. */
     bool is_preemptible;
-    bool is_durable;     /* `wait: false`; has a job. */
+    bool is_durable;          /* `wait: false`; has a job. */
     bool holds_by_connection; /* `hold: connection`. */
 };
 
@@ -137,8 +137,8 @@ struct core_lease_row {
     uint64_t token_before; /* The one before it; 0 = none. */
     uint64_t seq;          /* Its place: lower is earlier. */
     uint64_t job;
-    uint64_t devices;      /* As asked; 0 = any. */
-    uint64_t granted;      /* Set of devices held, or left by a pause. */
+    uint64_t devices; /* As asked; 0 = any. */
+    uint64_t granted; /* Set of devices held, or left by a pause. */
     uint64_t submitted_at_ms;
     uint64_t granted_at_ms;       /* The newest grant or resume; 0 = none. */
     uint64_t first_granted_at_ms; /* 0 = never. */
@@ -202,8 +202,8 @@ struct core_event {
     union {
         struct core_request submit;
         struct {
-            uint64_t lease; /* DETACH: the request's lease; 0: a stream. */
-            uint64_t ref;   /* DETACH of a request: its .ref. */
+            uint64_t lease;   /* DETACH: the request's lease; 0: a stream. */
+            uint64_t ref;     /* DETACH of a request: its .ref. */
             uint32_t service; /* A stream's. */
         } attach, detach;
         struct {
@@ -263,16 +263,16 @@ enum core_message_type {
 /* Why a lease ended, was revoked, or a wait was refused. */
 enum core_reason {
     CORE_REASON_NONE,
-    CORE_REASON_RELEASED,   /* By its holder. */
-    CORE_REASON_CANCELLED,  /* Withdrawn while it waited. */
-    CORE_REASON_TIMEOUT,    /* Not granted in time. */
-    CORE_REASON_GONE,       /* Its connection or process went. */
-    CORE_REASON_EXPIRED,    /* Not renewed within its TTL. */
-    CORE_REASON_MAX_HOLD,   /* Held for longer than max_hold. */
-    CORE_REASON_PAUSE_LATE, /* No ack, or no VRAM freed, in time. */
+    CORE_REASON_RELEASED,     /* By its holder. */
+    CORE_REASON_CANCELLED,    /* Withdrawn while it waited. */
+    CORE_REASON_TIMEOUT,      /* Not granted in time. */
+    CORE_REASON_GONE,         /* Its connection or process went. */
+    CORE_REASON_EXPIRED,      /* Not renewed within its TTL. */
+    CORE_REASON_MAX_HOLD,     /* Held for longer than max_hold. */
+    CORE_REASON_PAUSE_LATE,   /* No ack, or no VRAM freed, in time. */
     CORE_REASON_PAUSE_FAILED, /* The holder said so, or kept too much. */
     CORE_REASON_OPERATOR,
-    CORE_REASON_AWAY,       /* Away for too long. */
+    CORE_REASON_AWAY, /* Away for too long. */
     CORE_REASON_DRAINING,
     CORE_REASONS
 };
@@ -374,16 +374,16 @@ struct core_lease_view {
                                   are set. */
     enum core_reason reason;   /* ENDED and RECLAIMING. */
     enum core_guarantee guarantee; /* Where it holds or held a device. */
-    uint64_t ref;              /* The connection that waits; 0 = none. */
-    uint64_t state_at_ms;      /* Since when it is in its state. */
-    uint64_t deadline_at_ms;   /* The state's; CORE_FOREVER = none. */
-    uint64_t expires_at_ms;    /* Of a live grant. */
-    uint64_t acked_at_ms;      /* PAUSING: the ack; 0 = not yet. */
-    uint64_t held_ms;          /* ENDED: time since its first grant. */
-    uint64_t requester;        /* PAUSING: who needs the room. */
-    uint32_t release_mib;      /* PAUSING: how much should be freed. */
-    bool was_granted;          /* CLEARING: it is a resume. */
-    bool can_hear;             /* It would be told to pause. */
+    uint64_t ref;                  /* The connection that waits; 0 = none. */
+    uint64_t state_at_ms;          /* Since when it is in its state. */
+    uint64_t deadline_at_ms;       /* The state's; CORE_FOREVER = none. */
+    uint64_t expires_at_ms;        /* Of a live grant. */
+    uint64_t acked_at_ms;          /* PAUSING: the ack; 0 = not yet. */
+    uint64_t held_ms;              /* ENDED: time since its first grant. */
+    uint64_t requester;            /* PAUSING: who needs the room. */
+    uint32_t release_mib;          /* PAUSING: how much should be freed. */
+    bool was_granted;              /* CLEARING: it is a resume. */
+    bool can_hear;                 /* It would be told to pause. */
 };
 
 /* Fill @out with the lease @id.
@@ -396,14 +396,14 @@ MUST_USE int core_lease_view(const struct core *core,
                              struct core_lease_view *out);
 
 /* Return the live lease of a service's job; 0 where there is none. */
-uint64_t core_job_lease(const struct core *core, uint32_t service, uint64_t job);
+uint64_t
+core_job_lease(const struct core *core, uint32_t service, uint64_t job);
 
 /* Return the id of the only lease of @service that is held, pausing or paused
  * (a resume that is CLEARING counts); 0 where there is none or more than one,
  * the number of them in @count. */
-uint64_t core_service_lease(const struct core *core,
-                            uint32_t service,
-                            size_t *count);
+uint64_t
+core_service_lease(const struct core *core, uint32_t service, size_t *count);
 
 /* Call @each with the live leases in @states (bits 1 << enum lease_state) in
  * the order in which they came to their state, until it returns false. */
@@ -423,12 +423,12 @@ struct core_device_view {
     enum core_device_state state;
     uint32_t capacity_mib;
     uint32_t reserve_mib;
-    uint32_t used_mib;      /* As last measured. */
-    uint32_t charged_mib;   /* By leases. */
-    uint32_t resident_mib;  /* Warm models without a lease. */
-    uint32_t unleased_mib;  /* By nobody we know. */
-    uint32_t free_mib;      /* What a request could be granted now. */
-    uint64_t sampled_at_ms; /* When that sample was begun; 0 = never. */
+    uint32_t used_mib;        /* As last measured. */
+    uint32_t charged_mib;     /* By leases. */
+    uint32_t resident_mib;    /* Warm models without a lease. */
+    uint32_t unleased_mib;    /* By nobody we know. */
+    uint32_t free_mib;        /* What a request could be granted now. */
+    uint64_t sampled_at_ms;   /* When that sample was begun; 0 = never. */
     uint64_t linger_until_ms; /* 0 = no seat is kept. */
     uint32_t linger_service;
     bool is_measured;
@@ -444,10 +444,10 @@ void core_device_view(const struct core *core,
 
 struct core_class_view {
     struct core_class_config config;
-    uint64_t grants;      /* Since the start of this core. */
-    uint64_t waiting;     /* Attended waiters. */
-    uint64_t away;        /* Waiters nobody attends. */
-    uint64_t held;        /* HELD, PAUSING or RECLAIMING. */
+    uint64_t grants;  /* Since the start of this core. */
+    uint64_t waiting; /* Attended waiters. */
+    uint64_t away;    /* Waiters nobody attends. */
+    uint64_t held;    /* HELD, PAUSING or RECLAIMING. */
     uint64_t paused;
     uint32_t consecutive; /* Grants in a row. */
 };
@@ -458,19 +458,19 @@ void core_class_view(const struct core *core,
                      struct core_class_view *out);
 
 struct core_stats {
-    uint64_t leases[8];    /* Live ones by enum lease_state. */
-    uint64_t grants;       /* First grants since the start. */
+    uint64_t leases[8]; /* Live ones by enum lease_state. */
+    uint64_t grants;    /* First grants since the start. */
     uint64_t resumes;
-    uint64_t pauses;       /* Asked. */
-    uint64_t acks;         /* Verified. */
+    uint64_t pauses; /* Asked. */
+    uint64_t acks;   /* Verified. */
     uint64_t expiries;
-    uint64_t revocations;  /* All reasons but RELEASED and GONE. */
+    uint64_t revocations; /* All reasons but RELEASED and GONE. */
     uint64_t timeouts;
-    uint64_t advisories;   /* Exclusive grants without verified room. */
+    uint64_t advisories; /* Exclusive grants without verified room. */
     uint64_t offers;
     uint64_t unloads;
-    uint32_t last_class;   /* Of the newest first grant; CORE_FOREVER's low
-                              bits where there was none. */
+    uint32_t last_class; /* Of the newest first grant; CORE_FOREVER's low
+                            bits where there was none. */
     bool is_draining;
     bool is_stopping;
     uint64_t bypass_until_ms; /* 0 = off. */
@@ -480,20 +480,20 @@ struct core_stats {
 void core_stats(const struct core *core, struct core_stats *out);
 
 enum core_wait {
-    CORE_WAIT_NOTHING,   /* It does not wait. */
-    CORE_WAIT_STARTUP,   /* The coordinator has just started: until .until. */
-    CORE_WAIT_DRAINING,  /* The device or the coordinator is drained. */
-    CORE_WAIT_AWAY,      /* Nobody attends it. */
-    CORE_WAIT_DEVICE,    /* The device is stale, gone or overcommitted. */
-    CORE_WAIT_HOLDER,    /* .blocker holds it and was not asked to pause. */
-    CORE_WAIT_PAUSE,     /* .blocker was asked to pause, due at .until. */
-    CORE_WAIT_VRAM,      /* Given back, not yet measured free. */
-    CORE_WAIT_RECLAIM,   /* .blocker was revoked and is cleared away. */
-    CORE_WAIT_RESIDENT,  /* A warm model of .service stands in the way. */
-    CORE_WAIT_LINGER,    /* A seat is kept for .service until .until. */
-    CORE_WAIT_LIMIT,     /* Its class is at its consecutive limit. */
-    CORE_WAIT_TURN,      /* .blocker, a waiter, is before it. */
-    CORE_WAIT_OPERATOR,  /* Paused by an operator. */
+    CORE_WAIT_NOTHING,  /* It does not wait. */
+    CORE_WAIT_STARTUP,  /* The coordinator has just started: until .until. */
+    CORE_WAIT_DRAINING, /* The device or the coordinator is drained. */
+    CORE_WAIT_AWAY,     /* Nobody attends it. */
+    CORE_WAIT_DEVICE,   /* The device is stale, gone or overcommitted. */
+    CORE_WAIT_HOLDER,   /* .blocker holds it and was not asked to pause. */
+    CORE_WAIT_PAUSE,    /* .blocker was asked to pause, due at .until. */
+    CORE_WAIT_VRAM,     /* Given back, not yet measured free. */
+    CORE_WAIT_RECLAIM,  /* .blocker was revoked and is cleared away. */
+    CORE_WAIT_RESIDENT, /* A warm model of .service stands in the way. */
+    CORE_WAIT_LINGER,   /* A seat is kept for .service until .until. */
+    CORE_WAIT_LIMIT,    /* Its class is at its consecutive limit. */
+    CORE_WAIT_TURN,     /* .blocker, a waiter, is before it. */
+    CORE_WAIT_OPERATOR, /* Paused by an operator. */
     CORE_WAITS
 };
 
@@ -508,7 +508,7 @@ struct core_why {
     uint32_t device;   /* Where. */
     uint32_t need_mib; /* 0 = all of it. */
     uint32_t free_mib;
-    bool blocker_hears;   /* HOLDER: it could be asked. */
+    bool blocker_hears;     /* HOLDER: it could be asked. */
     bool blocker_protected; /* HOLDER: by min_run, until .until_ms. */
 };
 

@@ -1,0 +1,439 @@
+/* device.c - how much room a device has, and who fills it.
+ *
+ * Three kinds of VRAM are not free: charged to leases, resident (warm models
+ * of services without a lease) and unleased (everybody else).  Without figures
+ * per process they are told apart by arithmetic: a sample that counts was
+ * begun after the last thing given back, and says how much is used beyond the
+ * charges; of that, what was known as unleased comes first.
+ */
+#include "core/state.h"
+
+#include <assert.h>
+
+static uint32_t above(uint64_t a, uint64_t b)
+{
+    return a > b ? (uint32_t)(a - b) : 0;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static struct device *seat_device(struct core *core, const struct seat *seat)
+{
+    return &core->devices[seat->device];
+}
+
+void device_init(struct device *device,
+                 uint32_t index,
+                 const struct core_device_config *config)
+{
+    *device = (struct device){.config = *config, .index = index};
+    list_init(&device->seats);
+}
+
+uint32_t device_size_mib(const struct device *device)
+{
+    return device->config.capacity_mib - device->config.reserve_mib;
+}
+
+bool device_is_fresh(const struct device *device)
+{
+    return !device->config.is_measured ||
+           device->sampled_at_ms > device->dirty_at_ms;
+}
+
+uint32_t device_resident_mib(const struct device *device,
+                             uint32_t service,
+                             bool is_others)
+{
+    uint32_t sum = 0;
+    uint32_t i;
+
+    for (i = 0; i < device->resident_count; i++) {
+        if ((device->residents[i].service == service) != is_others) {
+            sum += device->residents[i].mib;
+        }
+    }
+    return sum;
+}
+
+/* VRAM that is not free by the books. */
+static uint64_t booked_mib(const struct device *device)
+{
+    return (uint64_t)device->charged_mib + device->unleased_mib +
+           device_resident_mib(device, 0, true);
+}
+
+uint32_t device_free_mib(const struct device *device)
+{
+    uint64_t booked = booked_mib(device);
+
+    if (device->config.is_measured && device->used_mib > booked) {
+        booked = device->used_mib;
+    }
+    return above(device_size_mib(device), booked);
+}
+
+uint32_t device_freeing_mib(const struct device *device)
+{
+    uint32_t sum = 0;
+    const struct list *at;
+
+    LIST_EACH (at, &device->seats) {
+        const struct seat *seat = CONTAINER_OF(at, struct seat, link);
+
+        if (seat->lease->row.state == LEASE_PAUSING ||
+            seat->lease->row.state == LEASE_RECLAIMING) {
+            sum += above(seat->charge_mib, device->config.residue_mib);
+        }
+    }
+    return sum;
+}
+
+/* The seat of @lease on @device, if it is charged there. */
+static const struct seat *seat_find(const struct lease *lease,
+                                    const struct device *device)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        if (list_is_linked(&lease->seats[i].link) &&
+            lease->seats[i].device == device->index) {
+            return &lease->seats[i];
+        }
+    }
+    return NULL;
+}
+
+uint32_t device_exclusive_mib(const struct device *device,
+                              const struct lease *lease)
+{
+    uint64_t taken = (uint64_t)device->charged_mib + device->unleased_mib +
+                     device_resident_mib(device, lease->row.service, true);
+
+    return above((uint64_t)device_size_mib(device) +
+                     device_charge_of(device, lease),
+                 taken);
+}
+
+/* Lower the residents of @service, of all with 0, by up to @mib, oldest
+ * first. */
+static void
+resident_lower(struct device *device, uint32_t service, uint32_t mib)
+{
+    uint32_t kept = 0;
+    uint32_t i;
+
+    for (i = 0; i < device->resident_count; i++) {
+        struct resident resident = device->residents[i];
+
+        if (service == 0 || resident.service == service) {
+            uint32_t part = smaller(mib, resident.mib);
+
+            resident.mib -= part;
+            mib -= part;
+        }
+        if (resident.mib > 0) {
+            device->residents[kept++] = resident;
+        }
+    }
+    device->resident_count = kept;
+}
+
+static void
+resident_raise(struct device *device, uint32_t service, uint32_t mib)
+{
+    uint32_t i;
+
+    for (i = 0; i < device->resident_count; i++) {
+        if (device->residents[i].service == service) {
+            device->residents[i].mib += mib;
+            device->residents[i].until_ms = 0;
+            return;
+        }
+    }
+    if (device->resident_count == RESIDENTS_MAX) {
+        device->unleased_mib += mib;
+    } else if (mib > 0) {
+        device->residents[device->resident_count++] =
+            (struct resident){.service = service, .mib = mib};
+    }
+}
+
+static void seat_take(struct core *core, struct seat *seat, uint32_t charge_mib)
+{
+    struct device *device = seat_device(core, seat);
+
+    if (list_is_linked(&seat->link)) {
+        device->charged_mib -= seat->charge_mib;
+        list_remove(&seat->link);
+    }
+    seat->charge_mib = charge_mib;
+    device->charged_mib += charge_mib;
+    list_append(&device->seats, &seat->link);
+    resident_lower(device, seat->lease->row.service, charge_mib);
+}
+
+/* Put @lease on the devices in @set; @charge_mib NEED_ALL: each with what an
+ * exclusive holder gets. */
+static void take_seats(struct core *core,
+                       struct lease *lease,
+                       uint64_t set,
+                       uint32_t charge_mib)
+{
+    uint32_t index;
+    uint32_t used = 0;
+
+    lease->row.charge_mib = 0;
+    for (index = 0; index < core->config.device_count; index++) {
+        struct device *device = &core->devices[index];
+        struct seat *seat = &lease->seats[used];
+        uint32_t charge = charge_mib;
+
+        if ((set & (1ull << index)) == 0) {
+            continue;
+        }
+        assert(used < lease->row.gpus);
+        used++;
+        /* A resume takes the seats it has: sets are filled in order. */
+        assert(!list_is_linked(&seat->link) || seat->device == index);
+        if (charge == NEED_ALL) {
+            charge = device_exclusive_mib(device, lease);
+        }
+        charge = smaller(charge, device_size_mib(device));
+        seat->device = index;
+        seat_take(core, seat, charge);
+        if (charge > lease->row.charge_mib) {
+            lease->row.charge_mib = charge;
+        }
+    }
+    lease->row.granted = set;
+}
+
+void device_charge(struct core *core, struct lease *lease, uint64_t set)
+{
+    take_seats(core, lease, set,
+               lease_is_exclusive(lease) ? NEED_ALL : lease->row.vram_mib);
+}
+
+void device_charge_again(struct core *core, struct lease *lease)
+{
+    take_seats(core, lease, lease->row.granted, lease->row.charge_mib);
+}
+
+uint32_t device_used_by(const struct device *device, const struct lease *lease)
+{
+    uint64_t others = booked_mib(device) - device_charge_of(device, lease);
+
+    return device->config.is_measured ? above(device->used_mib, others) : 0;
+}
+
+void device_charge_residue(struct core *core,
+                           struct lease *lease,
+                           uint32_t kept_mib)
+{
+    uint32_t i;
+
+    lease->row.charge_mib = 0;
+    for (i = 0; i < lease->row.gpus; i++) {
+        struct seat *seat = &lease->seats[i];
+        struct device *device = seat_device(core, seat);
+        uint32_t used = device_used_by(device, lease);
+        uint32_t charge = used > kept_mib ? used : kept_mib;
+
+        charge = smaller(charge, device->config.residue_mib);
+        charge = smaller(charge, seat->charge_mib);
+        device->charged_mib -= seat->charge_mib - charge;
+        seat->charge_mib = charge;
+        if (charge > lease->row.charge_mib) {
+            lease->row.charge_mib = charge;
+        }
+    }
+}
+
+void device_discharge(struct core *core,
+                      struct lease *lease,
+                      bool becomes_resident)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        struct seat *seat = &lease->seats[i];
+        struct device *device = seat_device(core, seat);
+
+        if (!list_is_linked(&seat->link)) {
+            continue;
+        }
+        list_remove(&seat->link);
+        device->charged_mib -= seat->charge_mib;
+        if (becomes_resident && device->config.is_measured) {
+            resident_raise(device, lease->row.service, seat->charge_mib);
+        }
+        seat->charge_mib = 0;
+    }
+}
+
+void device_soil(struct core *core, const struct lease *lease)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        if (list_is_linked(&lease->seats[i].link)) {
+            seat_device(core, &lease->seats[i])->dirty_at_ms = core->now_ms;
+        }
+    }
+}
+
+bool device_is_held(const struct device *device, bool is_any)
+{
+    const struct list *at;
+
+    LIST_EACH (at, &device->seats) {
+        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+
+        if (lease_holds(lease) && (is_any || lease_is_exclusive(lease))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t device_charge_of(const struct device *device,
+                          const struct lease *lease)
+{
+    const struct seat *seat = seat_find(lease, device);
+
+    return seat == NULL ? 0 : seat->charge_mib;
+}
+
+bool device_is_warm(const struct core *core,
+                    const struct device *device,
+                    const struct lease *lease,
+                    bool is_over)
+{
+    uint32_t i;
+
+    for (i = 0; i < device->resident_count; i++) {
+        const struct resident *resident = &device->residents[i];
+        bool over =
+            resident->until_ms != 0 && resident->until_ms <= core->now_ms;
+
+        if (resident->service != lease->row.service &&
+            resident->mib > device->config.residue_mib && over == is_over) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tell resident and unleased VRAM apart after a sample that counts. */
+static void account(struct device *device)
+{
+    uint32_t excess = above(device->used_mib, device->charged_mib);
+    uint32_t residents = device_resident_mib(device, 0, true);
+    uint32_t allowed = above(excess, device->unleased_mib);
+    uint32_t unleased;
+
+    resident_lower(device, 0, above(residents, allowed));
+    unleased = excess - device_resident_mib(device, 0, true);
+    /* Holders may use less than they are charged, and so hide what is
+     * unleased: it is only believed to be gone while nobody holds. */
+    if (unleased > device->unleased_mib || !device_is_held(device, true)) {
+        device->unleased_mib = unleased;
+    } else {
+        device->unleased_mib = smaller(device->unleased_mib, device->used_mib);
+    }
+}
+
+void device_report(struct core *core, const struct core_event *event)
+{
+    struct device *device = &core->devices[event->report.device];
+
+    if (device->state != event->report.state) {
+        device->state = event->report.state;
+        core->needs_pass = true;
+    }
+    if (device->state != CORE_DEVICE_OK || !device->config.is_measured ||
+        event->report.begun_at_ms < device->sampled_at_ms) {
+        return;
+    }
+    device->sampled_at_ms = event->report.begun_at_ms;
+    device->used_mib = event->report.used_mib;
+    if (device_is_fresh(device)) {
+        account(device);
+        holder_settle(core);
+    }
+    core->needs_pass = true;
+}
+
+void device_disown(struct device *device)
+{
+    uint64_t known =
+        (uint64_t)device->charged_mib + device_resident_mib(device, 0, true);
+
+    if (device->config.is_measured &&
+        device->used_mib > known + device->unleased_mib) {
+        device->unleased_mib = above(device->used_mib, known);
+    }
+}
+
+bool device_is_clear_of(const struct core *core,
+                        const struct lease *lease,
+                        uint32_t kept_mib,
+                        uint64_t since_ms)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        const struct seat *seat = &lease->seats[i];
+        const struct device *device = &core->devices[seat->device];
+        uint32_t residue = device->config.residue_mib;
+
+        if (!device->config.is_measured) {
+            continue;
+        }
+        if (device->sampled_at_ms <= since_ms ||
+            device->used_mib > booked_mib(device) - seat->charge_mib +
+                                   (kept_mib > residue ? kept_mib : residue)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool device_is_usable(const struct core *core,
+                      const struct device *device,
+                      const struct lease *lease)
+{
+    uint64_t set =
+        lease_is_sleeper(lease) ? lease->row.granted : lease->row.devices;
+
+    return device->state == CORE_DEVICE_OK && !device->is_drained &&
+           !core->is_draining &&
+           (set == 0 || (set & (1ull << device->index)) != 0) &&
+           (device->linger_until_ms <= core->now_ms ||
+            lease_priority(lease) <= device->linger_priority);
+}
+
+bool device_wants_samples(const struct device *device)
+{
+    const struct list *at;
+
+    if (!device->config.is_measured) {
+        return false;
+    }
+    if (device->is_clearing) {
+        return true;
+    }
+    LIST_EACH (at, &device->seats) {
+        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+
+        if (lease->row.state == LEASE_RECLAIMING ||
+            (lease->row.state == LEASE_PAUSING && lease->acked_at_ms != 0)) {
+            return true;
+        }
+    }
+    return false;
+}

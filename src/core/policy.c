@@ -1,0 +1,173 @@
+/* policy.c - whose turn it is among classes of one priority.
+ *
+ * Smooth weighted round robin with hard limits in a row.  Every waiting class
+ * earns its weight at each grant, the granted one pays the sum; a class that
+ * its limit holds back goes on earning, so the share comes as near to the
+ * target as the limits allow.  A pass ranks further candidates on a scratch
+ * copy, as if those before them had been served.
+ */
+#include "core/state.h"
+
+#include <assert.h>
+
+enum {
+    CREDIT_SUMS = 4 /* Credits stay within so many sums of the weights. */
+};
+
+static uint32_t class_end(const struct core *core)
+{
+    return CORE_PRIORITIES + core->config.class_count;
+}
+
+void policy_begin(struct core *core)
+{
+    uint32_t i;
+
+    for (i = 0; i < class_end(core); i++) {
+        struct class *class = &core->classes[i];
+        uint32_t shape;
+
+        class->pass_credit = class->credit;
+        class->pass_consecutive = class->consecutive;
+        class->is_exhausted = class->waiting == 0;
+        for (shape = 0; shape < class->shape_count; shape++) {
+            class->shapes[shape].cursor = 0;
+            class->shapes[shape].is_blocked = false;
+        }
+    }
+}
+
+static bool has_company(const struct core *core, const struct class *class)
+{
+    uint32_t i;
+
+    for (i = 0; i < class_end(core); i++) {
+        const struct class *other = &core->classes[i];
+
+        if (other != class && other->waiting > 0 &&
+            other->config.priority == class->config.priority) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool policy_is_limited(const struct core *core, const struct class *class)
+{
+    return class->config.max_consecutive != 0 &&
+           class->consecutive >= class->config.max_consecutive &&
+           (class->config.waits_when_alone || has_company(core, class));
+}
+
+/* A class that is still before its limit in the scratch order. */
+static bool pass_may_run(const struct class *class)
+{
+    return class->config.max_consecutive == 0 ||
+           class->pass_consecutive < class->config.max_consecutive;
+}
+
+/* Say whether @class takes part in the scratch order: it has a candidate
+ * left, or its limit keeps it waiting. */
+static bool takes_part(const struct core *core, const struct class *class)
+{
+    return class->waiting > 0 &&
+           (!class->is_exhausted || policy_is_limited(core, class));
+}
+
+struct class *policy_choose(struct core *core, uint32_t priority)
+{
+    struct class *best = NULL;
+    uint32_t i;
+
+    for (i = 0; i < class_end(core); i++) {
+        struct class *class = &core->classes[i];
+        int64_t credit;
+
+        if (class->config.priority != priority || class->is_exhausted ||
+            policy_is_limited(core, class)) {
+            continue;
+        }
+        credit = class->pass_credit + class->config.weight;
+        if (best == NULL || (pass_may_run(class) && !pass_may_run(best)) ||
+            (pass_may_run(class) == pass_may_run(best) &&
+             credit > best->pass_credit + best->config.weight)) {
+            best = class;
+        }
+    }
+    return best;
+}
+
+static int64_t clamp(int64_t credit, int64_t bound)
+{
+    if (credit > bound) {
+        return bound;
+    }
+    return credit < -bound ? -bound : credit;
+}
+
+void policy_pass_over(struct core *core, struct class *class)
+{
+    uint32_t priority = class->config.priority;
+    int64_t sum = 0;
+    uint32_t i;
+
+    for (i = 0; i < class_end(core); i++) {
+        if (core->classes[i].config.priority == priority &&
+            takes_part(core, &core->classes[i])) {
+            sum += core->classes[i].config.weight;
+        }
+    }
+    for (i = 0; i < class_end(core); i++) {
+        struct class *other = &core->classes[i];
+
+        if (other->config.priority != priority || !takes_part(core, other)) {
+            continue;
+        }
+        other->pass_credit = clamp(other->pass_credit + other->config.weight -
+                                       (other == class ? sum : 0),
+                                   CREDIT_SUMS * sum);
+        if (other != class) {
+            other->pass_consecutive = 0;
+        }
+    }
+    class->pass_consecutive++;
+}
+
+void policy_commit(struct core *core, struct class *class)
+{
+    uint32_t priority = class->config.priority;
+    int64_t sum = 0;
+    uint32_t i;
+
+    for (i = 0; i < class_end(core); i++) {
+        if (core->classes[i].config.priority == priority &&
+            core->classes[i].waiting > 0) {
+            sum += core->classes[i].config.weight;
+        }
+    }
+    for (i = 0; i < class_end(core); i++) {
+        struct class *other = &core->classes[i];
+        int64_t credit = other->credit;
+        uint32_t consecutive = 0;
+
+        if (other->config.priority != priority) {
+            continue;
+        }
+        if (other->waiting > 0) {
+            credit = clamp(credit + other->config.weight -
+                               (other == class ? sum : 0),
+                           CREDIT_SUMS * sum);
+        }
+        if (other == class) {
+            /* Counted up to the limit: more tells nothing, and would write a
+             * row at each grant. */
+            consecutive = other->consecutive < other->config.max_consecutive
+                              ? other->consecutive + 1
+                              : other->config.max_consecutive;
+        }
+        other->is_touched = other->is_touched || credit != other->credit ||
+                            consecutive != other->consecutive;
+        other->credit = credit;
+        other->consecutive = consecutive;
+    }
+}

@@ -1,0 +1,545 @@
+/* state.h - what the core consists of; private to src/core.
+ *
+ * Every lease is in `leases` by id, on the list its state names, on its
+ * service's list, and, while it is a candidate, in one index: attended waiters
+ * in a shape of their class, AWAY ones in the class's `away`, sleepers (PAUSED,
+ * or CLEARING as a resume) in `sleepers` of their priority.  Its seats are on
+ * the lists of the devices it is charged on.
+ */
+#ifndef GPUCOORD_CORE_STATE_H
+#define GPUCOORD_CORE_STATE_H
+
+#include "base/heap.h"
+#include "base/idmap.h"
+#include "base/list.h"
+#include "base/rank.h"
+#include "core/core.h"
+#include "core/lease.h"
+
+enum {
+    CLASSES_ALL = CORE_PRIORITIES + CORE_CLASSES_MAX,
+    SHAPES_MAX = 64,      /* Kinds of request a class can hold at once. */
+    RESIDENTS_MAX = 16,   /* Warm services a device; more count as unleased. */
+    HEARS_MS = 2000,      /* A holder that polls is told within this time. */
+    OFFER_MS = 5000,      /* Between two offers of the same lease. */
+    ENDED_MS = 60000,     /* An ended lease is remembered so long ... */
+    ENDED_CHUNKS = 64,    /* ... in a table of so many chunks ... */
+    ENDED_CHUNK = 1024,   /* ... of so many places. */
+    EFFECTS_SPARE = 16,   /* Room that one unit of work may need. */
+    NEED_ALL = UINT32_MAX /* The need of an exclusive request. */
+};
+
+/* A lease's place on one device. */
+struct seat {
+    struct list link; /* Of the device; unlinked while not charged. */
+    struct lease *lease;
+    uint32_t device;
+    uint32_t charge_mib;
+};
+
+struct lease {
+    struct core_lease_row row; /* .state is the present state. */
+    struct class *class;
+    struct service *service;
+    struct list state_link;
+    struct list service_link;
+    struct list sleeper_link;
+    struct rank_node place; /* In its shape, or in the class's `away`. */
+    struct heap_node timer; /* Its key is never later than the deadline. */
+    uint32_t shape;         /* Index in the class, while attended. */
+    struct seat *seats;     /* row.gpus of them; &seat for one. */
+    struct seat seat;
+    struct lease *next; /* Scratch: victims of one choice. */
+    uint64_t ref;       /* The connection that waits or holds; 0. */
+    uint64_t state_at_ms;
+    uint64_t deadline_at_ms; /* CORE_FOREVER = none. */
+    uint64_t expires_at_ms;  /* Of the grant; HELD, PAUSING, PAUSED. */
+    uint64_t heard_at_ms;    /* Newest sign of life. */
+    uint64_t run_at_ms;      /* Grant or "resumed": start of min_run. */
+    uint64_t acked_at_ms;    /* PAUSING: 0 = not yet. */
+    uint64_t pause_by_ms;    /* PAUSING: the pause's own deadline. */
+    uint64_t requester;      /* PAUSING: for whom. */
+    uint64_t offered_at_ms;  /* AWAY: 0 = never. */
+    uint64_t reserved;       /* CLEARING: set of devices. */
+    uint32_t kept_mib;       /* PAUSING, acked: what the holder keeps. */
+    uint8_t reason;          /* enum core_reason. */
+    bool is_stored;          /* The store knows it. */
+    bool is_touched;         /* Its row changed in this step. */
+    bool is_moved;           /* Its state changed in this step. */
+    bool is_confirmed;       /* CLEARING: this pass keeps it so. */
+};
+
+/* Waiters of one class that compete for the same room: FIFO among them. */
+struct shape {
+    uint64_t devices; /* As asked; 0 = any. */
+    uint32_t gpus;
+    bool is_exclusive;
+    uint32_t members;    /* Waiters of this kind, attended or away. */
+    struct rank waiting; /* The attended ones. */
+    uint64_t cursor;     /* Scratch of a pass: looked at up to this seq. */
+    bool is_blocked;     /* Scratch: may not reserve any more in this pass. */
+};
+
+struct class
+{
+    uint32_t id;
+    struct core_class_config config;
+    int64_t credit;
+    uint32_t consecutive;
+    struct shape *shapes; /* SHAPES_MAX, allocated with the first waiter. */
+    uint32_t shape_count;
+    struct rank away;
+    uint64_t waiting; /* Attended waiters: the sum over the shapes. */
+    uint64_t held;
+    uint64_t paused;
+    uint64_t grants;
+    int64_t pass_credit;       /* Scratch of a pass. */
+    uint32_t pass_consecutive; /* Scratch. */
+    bool is_exhausted;         /* Scratch: no further candidate. */
+    bool is_touched;           /* Its row changed in this step. */
+};
+
+struct service {
+    uint32_t id;
+    uint32_t streams;    /* Open control streams. */
+    uint32_t waiters;    /* AWAY, QUEUED or CLEARING before the first grant. */
+    uint64_t lost_at_ms; /* When its last stream closed; 0 = it has some, or
+                            never had one. */
+    struct list leases;
+};
+
+/* VRAM a service still uses without a lease. */
+struct resident {
+    uint32_t service;
+    uint32_t mib;
+    uint64_t until_ms; /* Settle time after its room was needed; 0 = it was
+                          not. */
+};
+
+struct device {
+    struct core_device_config config;
+    uint32_t index;
+    enum core_device_state state;
+    bool is_drained;
+    uint32_t used_mib;
+    uint64_t sampled_at_ms; /* Begin of the newest sample; 0 = none. */
+    uint64_t dirty_at_ms;   /* Last release, ack or death. */
+    uint32_t charged_mib;   /* The sum over the seats. */
+    uint32_t unleased_mib;
+    struct resident residents[RESIDENTS_MAX]; /* Oldest first. */
+    uint32_t resident_count;
+    struct list seats;
+    uint64_t linger_until_ms; /* 0 = no seat is kept. */
+    uint32_t linger_service;
+    uint32_t linger_priority;
+    /* Scratch of a pass: */
+    enum {
+        DEVICE_OPEN,
+        DEVICE_RESERVED,
+        DEVICE_RESERVED_OVERDUE
+    } reservation;
+    uint32_t left_mib;            /* RESERVED: what others may take. */
+    const struct lease *reserver; /* Whose reservation it is. */
+    bool is_clearing; /* Reserved by a CLEARING lease (of last pass). */
+};
+
+/* What is remembered of a lease that ended. */
+struct ended {
+    uint64_t id; /* 0 = the place is free. */
+    uint64_t token;
+    uint64_t ended_at_ms;
+    uint64_t held_ms;
+    uint32_t service;
+    uint32_t class_id;
+    enum core_reason reason;
+};
+
+struct core {
+    struct core_config config;
+    struct alloc alloc;
+    uint64_t now_ms;
+    uint64_t next_number; /* Of leases ids and tokens: one sequence. */
+    uint64_t id_end;
+    uint64_t token_end;
+    uint64_t next_seq;
+    struct idmap leases; /* (0, id) */
+    struct idmap jobs;   /* (service, job) */
+    struct heap timers;
+    struct list states[LEASE_STATES];
+    uint64_t state_count[LEASE_STATES];
+    struct list sleepers[CORE_PRIORITIES];
+    uint64_t sleeper_count;
+    uint64_t waiter_count; /* Attended and away. */
+    struct class classes[CLASSES_ALL];
+    struct service **services; /* By number; NULL = never seen. */
+    uint32_t service_capacity;
+    struct device devices[CORE_DEVICES_MAX];
+    struct ended *ended[ENDED_CHUNKS];
+    struct lease *slab_free; /* Linked through .next. */
+    void **slabs;
+    uint32_t slab_count;
+    /* Effects of this step, effects_max each. */
+    struct core_record *records;
+    struct core_message *messages;
+    struct lease **touched;
+    struct lease **moved;
+    uint32_t record_count;
+    uint32_t message_count;
+    uint32_t touched_count;
+    uint32_t moved_count;
+    uint32_t effects_capacity;
+    uint64_t about; /* The lease of this event. */
+    bool is_repeat;
+    /* Modes. */
+    uint64_t hold_until_ms; /* Startup: nothing is granted before. */
+    uint64_t bypass_until_ms;
+    uint64_t stop_at_ms;
+    bool is_draining;
+    bool is_stopping;
+    bool is_stopped;
+    bool is_mode_touched;
+    bool was_overdue; /* The newest first grant went to an overdue waiter. */
+    bool needs_pass;
+    bool has_more;       /* Effects were full: go on at the next TICK. */
+    uint64_t pass_at_ms; /* Time alone changes the pass's outcome then. */
+    struct core_stats stats;
+};
+
+/* ---- lease.c: states, lists, timers ----------------------------------- */
+
+/* Take a lease from the slabs, all zero; NULL where there is no memory.  No
+ * list or index holds it. */
+struct lease *lease_create(struct core *core, uint32_t gpus);
+
+/* Give @lease, taken, back to the slabs. */
+void lease_destroy(struct core *core, struct lease *lease);
+
+/* Put a new lease on its lists and into its index; its state is set. */
+void lease_enter(struct core *core, struct lease *lease);
+
+/* Move @lease to @next: the only place where a state changes. */
+void lease_move(struct core *core, struct lease *lease, enum lease_state next);
+
+/* Set the deadline of the lease's state; CORE_FOREVER = none. */
+void lease_deadline(struct core *core, struct lease *lease, uint64_t at_ms);
+
+/* Remember that the row of @lease changed. */
+void lease_touch(struct core *core, struct lease *lease);
+
+/* End @lease, whatever it is: seats, lists, memory.  @lease is taken. */
+void lease_end(struct core *core, struct lease *lease, enum core_reason reason);
+
+/* Return the live lease @id; NULL where there is none. */
+struct lease *lease_find(const struct core *core, uint64_t id);
+
+/* Move the sleeper @lease to the list of @priority. */
+void lease_resort(struct core *core, struct lease *lease, uint32_t priority);
+
+/* Say whether @lease waits for its first grant. */
+bool lease_is_waiter(const struct lease *lease);
+
+/* Say whether somebody would receive a grant of the waiter @lease. */
+bool lease_is_attended(const struct lease *lease);
+
+/* Say whether @lease waits for its resume: PAUSED, or CLEARING after it. */
+bool lease_is_sleeper(const struct lease *lease);
+
+/* Say whether @lease is charged as a holder. */
+bool lease_holds(const struct lease *lease);
+
+/* Say whether a holder would be told to pause. */
+bool lease_can_hear(const struct core *core, const struct lease *lease);
+
+/* Say whether @lease wants whole devices. */
+bool lease_is_exclusive(const struct lease *lease);
+
+/* Return the priority of @lease, that of its class now. */
+uint32_t lease_priority(const struct lease *lease);
+
+/* ---- device.c: room --------------------------------------------------- */
+
+/* Set up device @index from its configuration. */
+void device_init(struct device *device,
+                 uint32_t index,
+                 const struct core_device_config *config);
+
+/* Charge @lease on each device in @set: with its need, or, alone, with what is
+ * left there. */
+void device_charge(struct core *core, struct lease *lease, uint64_t set);
+
+/* Charge @lease as its row says, after a restart. */
+void device_charge_again(struct core *core, struct lease *lease);
+
+/* Charge @lease, whose pause is verified, with what is still used: @kept_mib
+ * or what is measured beyond it, at most a residue. */
+void device_charge_residue(struct core *core,
+                           struct lease *lease,
+                           uint32_t kept_mib);
+
+/* What is used beyond the bookings of all but @lease; 0 where unmeasured. */
+uint32_t device_used_by(const struct device *device, const struct lease *lease);
+
+/* Take the charges of @lease away.  @becomes_resident: what it used stays
+ * charged to its service until a sample shows less. */
+void device_discharge(struct core *core,
+                      struct lease *lease,
+                      bool becomes_resident);
+
+/* Something was given back on the devices of @lease: older samples tell
+ * nothing about it. */
+void device_soil(struct core *core, const struct lease *lease);
+
+/* Take in a sample. */
+void device_report(struct core *core, const struct core_event *event);
+
+/* Say whether the newest sample was begun after the last thing given back. */
+bool device_is_fresh(const struct device *device);
+
+/* Room a request could be granted, without warm room of its own. */
+uint32_t device_free_mib(const struct device *device);
+
+/* What the device has for leases: capacity less reserve. */
+uint32_t device_size_mib(const struct device *device);
+
+/* VRAM the warm models of @service use, or of all but @service where
+ * @is_others, or of all with 0 and @is_others. */
+uint32_t device_resident_mib(const struct device *device,
+                             uint32_t service,
+                             bool is_others);
+
+/* VRAM that is being given back: charges of PAUSING and RECLAIMING leases less
+ * what a paused one may keep. */
+uint32_t device_freeing_mib(const struct device *device);
+
+/* Say whether an exclusive lease, or any with @is_any, holds @device. */
+bool device_is_held(const struct device *device, bool is_any);
+
+/* Return what @lease is charged on @device; 0 where it has no seat there. */
+uint32_t device_charge_of(const struct device *device,
+                          const struct lease *lease);
+
+/* Say whether @device has a warm model of another service than that of @lease,
+ * larger than a residue, whose settle time is not over (@is_over: is over). */
+bool device_is_warm(const struct core *core,
+                    const struct device *device,
+                    const struct lease *lease,
+                    bool is_over);
+
+/* Say whether what @lease used on its devices is measured to be gone but for
+ * @kept_mib, from samples begun after @since_ms. */
+bool device_is_clear_of(const struct core *core,
+                        const struct lease *lease,
+                        uint32_t kept_mib,
+                        uint64_t since_ms);
+
+/* Charge VRAM that nobody accounts for as unleased. */
+void device_disown(struct device *device);
+
+/* Say whether @lease may use @device at all now. */
+bool device_is_usable(const struct core *core,
+                      const struct device *device,
+                      const struct lease *lease);
+
+/* Say whether somebody waits for VRAM to be freed on @device. */
+bool device_wants_samples(const struct device *device);
+
+/* What an exclusive grant to @service would be charged; 0 = nothing left. */
+uint32_t device_exclusive_mib(const struct device *device,
+                              const struct lease *lease);
+
+/* ---- queue.c: who waits, in order ------------------------------------- */
+
+/* Make sure that a waiter of this kind finds a shape in its class.
+ *
+ * Errors:
+ *   E_NOMEM  no memory.
+ *   E_LIMIT  the class holds SHAPES_MAX kinds of request.
+ */
+MUST_USE int queue_prepare(struct core *core,
+                           struct class *class,
+                           const struct core_request *request);
+
+/* Put the attended or away waiter @lease in its place / take it out. */
+void queue_insert(struct lease *lease);
+void queue_remove(struct lease *lease);
+
+/* Return the attended waiter of @class with the lowest seq above the cursors
+ * of its shapes, of blocked shapes only one that fits now; NULL where there
+ * is none. */
+struct lease *queue_next(struct core *core, struct class *class);
+
+/* Return the first attended waiter of @class; NULL. */
+struct lease *queue_first(const struct class *class);
+
+/* Return the position of @lease among all candidates, from 1. */
+uint64_t queue_position(const struct core *core, const struct lease *lease);
+
+/* Return the lease whose place is @node; NULL for NULL. */
+struct lease *queue_lease(struct rank_node *node);
+
+/* ---- policy.c: shares and limits -------------------------------------- */
+
+/* Set the scratch state of a pass from the committed one. */
+void policy_begin(struct core *core);
+
+/* Return the class whose turn it is at @priority in this pass; NULL. */
+struct class *policy_choose(struct core *core, uint32_t priority);
+
+/* Take a candidate of @class as served for the order of those behind it. */
+void policy_pass_over(struct core *core, struct class *class);
+
+/* Commit a first grant to @class. */
+void policy_commit(struct core *core, struct class *class);
+
+/* Say whether @class is at its limit, so that it may be granted nothing. */
+bool policy_is_limited(const struct core *core, const struct class *class);
+
+/* ---- victim.c: who makes room ----------------------------------------- */
+
+/* What it would take to bring a candidate onto a device. */
+struct plan {
+    bool is_feasible; /* Room comes without waiting for a release. */
+    bool needs_victims;
+    uint32_t worst_level; /* Lowest priority number among the victims. */
+    uint32_t room_mib;    /* Free and being freed. */
+};
+
+/* Work out how @lease gets onto @device.  @may_preempt: victims and warm
+ * models of others may be asked. */
+void victim_plan(struct core *core,
+                 struct device *device,
+                 struct lease *lease,
+                 bool may_preempt,
+                 struct plan *plan);
+
+/* Ask the victims and warm models of the plan just made. */
+void victim_ask(struct core *core, struct device *device, struct lease *lease);
+
+/* Ask the holder @lease to pause for @requester, NULL = an operator. */
+void victim_pause(struct core *core,
+                  struct lease *lease,
+                  const struct lease *requester);
+
+/* ---- pass.c: grants --------------------------------------------------- */
+
+/* Grant, resume, reserve and ask until nothing more can be done. */
+void pass_run(struct core *core);
+
+/* A pass has to run at @at_ms, when time alone changes its outcome. */
+void pass_wake(struct core *core, uint64_t at_ms);
+
+/* Return the N-th most room left for requests of @shape: 0 = none fits. */
+uint32_t pass_room(struct core *core,
+                   const struct class *class,
+                   const struct shape *shape);
+
+/* ---- holder.c: what holders do and what is done to them --------------- */
+
+int holder_release(struct core *core, const struct core_event *event);
+int holder_renew(struct core *core, const struct core_event *event);
+int holder_ack(struct core *core, const struct core_event *event);
+int holder_process_gone(struct core *core, const struct core_event *event);
+
+/* Take @lease, HELD or PAUSING, back: it is told, its VRAM stays charged. */
+void holder_reclaim(struct core *core,
+                    struct lease *lease,
+                    enum core_reason reason);
+
+/* Take back a lease in whatever state after its first grant. */
+void holder_take_back(struct core *core,
+                      struct lease *lease,
+                      enum core_reason reason);
+
+/* The connection that was the lease has closed. */
+void holder_leave(struct core *core, struct lease *lease);
+
+/* End a sleeper that is not to be resumed. */
+void holder_cancel(struct core *core, struct lease *lease);
+
+/* See which acks and revocations the newest samples settle. */
+void holder_settle(struct core *core);
+
+/* The deadline of @lease's state has come. */
+void holder_due(struct core *core, struct lease *lease);
+
+/* Set when a grant of @lease ends unless renewed, and its deadline. */
+void holder_extend(struct core *core, struct lease *lease);
+
+/* ---- waiter.c --------------------------------------------------------- */
+
+int waiter_submit(struct core *core, const struct core_event *event);
+int waiter_attach(struct core *core, const struct core_event *event);
+int waiter_detach(struct core *core, const struct core_event *event);
+int waiter_cancel(struct core *core, const struct core_event *event);
+
+/* End the wait of @lease without a grant: it is told @error, keeps its place
+ * AWAY where it has a job and @keeps_place, else ends. */
+void waiter_refuse(struct core *core,
+                   struct lease *lease,
+                   int error,
+                   enum core_reason reason,
+                   bool keeps_place);
+
+/* The wait of @lease timed out, or it was away for too long. */
+void waiter_due(struct core *core, struct lease *lease);
+
+/* Set the deadline of a waiter by its state. */
+void waiter_deadline(struct core *core, struct lease *lease);
+
+/* ---- admin.c ---------------------------------------------------------- */
+
+int admin_step(struct core *core, const struct core_event *event);
+
+/* Go on with a shutdown, end a bypass that is over. */
+void admin_tick(struct core *core);
+
+/* Copy @config into @core.
+ *
+ * Errors:
+ *   E_INVALID  a range is broken, or it removes classes.
+ */
+MUST_USE int admin_configure(struct core *core,
+                             const struct core_config *config);
+
+/* ---- replay.c --------------------------------------------------------- */
+
+int replay_restore(struct core *core, const struct core_event *event);
+
+/* Return the modes as they are stored. */
+struct core_mode_row replay_mode(const struct core *core);
+
+/* ---- core.c: shared by all -------------------------------------------- */
+
+/* Add a message to the effects; there is room. */
+struct core_message *
+core_say(struct core *core, enum core_message_type type, struct lease *lease);
+
+/* Say whether the effects have room for one more unit of work; where not, the
+ * next TICK is due at once. */
+bool core_has_room(struct core *core);
+
+/* Make room for the effects of work on @count leases.
+ *
+ * Errors:
+ *   E_NOMEM  nothing has changed.
+ */
+MUST_USE int core_reserve_effects(struct core *core, uint32_t count);
+
+/* Return the service @id, made if it is new; NULL where there is no memory. */
+struct service *core_service(struct core *core, uint32_t id);
+
+/* Return the service @id; NULL where it was never seen. */
+struct service *core_service_find(const struct core *core, uint32_t id);
+
+/* Remember how @lease ended. */
+void core_remember(struct core *core,
+                   const struct lease *lease,
+                   enum core_reason reason);
+
+/* Return what is remembered of the ended lease @id; NULL. */
+const struct ended *core_ended(const struct core *core, uint64_t id);
+
+/* Return the set of all devices. */
+uint64_t core_all_devices(const struct core *core);
+
+#endif
