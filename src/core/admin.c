@@ -47,6 +47,24 @@ static void reprioritise(struct core *core, struct class *class, uint32_t to)
     }
 }
 
+/* Sort the classes by priority. */
+static void arrange(struct core *core)
+{
+    uint32_t count = 0;
+    uint32_t priority;
+    uint32_t i;
+
+    for (priority = 0; priority < CORE_PRIORITIES; priority++) {
+        core->order_at[priority] = count;
+        for (i = 0; i < CORE_PRIORITIES + core->config.class_count; i++) {
+            if (core->classes[i].config.priority == priority) {
+                core->order[count++] = &core->classes[i];
+            }
+        }
+    }
+    core->order_at[CORE_PRIORITIES] = count;
+}
+
 int admin_configure(struct core *core, const struct core_config *config)
 {
     uint32_t i;
@@ -63,6 +81,7 @@ int admin_configure(struct core *core, const struct core_config *config)
         class->config = config->classes[i];
     }
     core->config = *config;
+    arrange(core);
     return E_OK;
 }
 

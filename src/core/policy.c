@@ -14,17 +14,17 @@ enum {
     CREDIT_SUMS = 4 /* Credits stay within so many sums of the weights. */
 };
 
-static uint32_t class_end(const struct core *core)
-{
-    return CORE_PRIORITIES + core->config.class_count;
-}
+/* Walk the classes of one priority, by number. */
+#define CLASS_EACH(at, core, priority)      \
+    for ((at) = (core)->order_at[priority]; \
+         (at) < (core)->order_at[(priority) + 1]; (at)++)
 
 void policy_begin(struct core *core)
 {
     uint32_t i;
 
-    for (i = 0; i < class_end(core); i++) {
-        struct class *class = &core->classes[i];
+    for (i = 0; i < core->order_at[CORE_PRIORITIES]; i++) {
+        struct class *class = core->order[i];
         uint32_t shape;
 
         class->pass_credit = class->credit;
@@ -41,11 +41,10 @@ static bool has_company(const struct core *core, const struct class *class)
 {
     uint32_t i;
 
-    for (i = 0; i < class_end(core); i++) {
-        const struct class *other = &core->classes[i];
+    CLASS_EACH (i, core, class->config.priority) {
+        const struct class *other = core->order[i];
 
-        if (other != class && other->waiting > 0 &&
-            other->config.priority == class->config.priority) {
+        if (other != class && other->waiting > 0) {
             return true;
         }
     }
@@ -79,12 +78,11 @@ struct class *policy_choose(struct core *core, uint32_t priority)
     struct class *best = NULL;
     uint32_t i;
 
-    for (i = 0; i < class_end(core); i++) {
-        struct class *class = &core->classes[i];
+    CLASS_EACH (i, core, priority) {
+        struct class *class = core->order[i];
         int64_t credit;
 
-        if (class->config.priority != priority || class->is_exhausted ||
-            policy_is_limited(core, class)) {
+        if (class->is_exhausted || policy_is_limited(core, class)) {
             continue;
         }
         credit = class->pass_credit + class->config.weight;
@@ -111,16 +109,15 @@ void policy_pass_over(struct core *core, struct class *class)
     int64_t sum = 0;
     uint32_t i;
 
-    for (i = 0; i < class_end(core); i++) {
-        if (core->classes[i].config.priority == priority &&
-            takes_part(core, &core->classes[i])) {
-            sum += core->classes[i].config.weight;
+    CLASS_EACH (i, core, priority) {
+        if (takes_part(core, core->order[i])) {
+            sum += core->order[i]->config.weight;
         }
     }
-    for (i = 0; i < class_end(core); i++) {
-        struct class *other = &core->classes[i];
+    CLASS_EACH (i, core, priority) {
+        struct class *other = core->order[i];
 
-        if (other->config.priority != priority || !takes_part(core, other)) {
+        if (!takes_part(core, other)) {
             continue;
         }
         other->pass_credit = clamp(other->pass_credit + other->config.weight -
@@ -139,20 +136,16 @@ void policy_commit(struct core *core, struct class *class)
     int64_t sum = 0;
     uint32_t i;
 
-    for (i = 0; i < class_end(core); i++) {
-        if (core->classes[i].config.priority == priority &&
-            core->classes[i].waiting > 0) {
-            sum += core->classes[i].config.weight;
+    CLASS_EACH (i, core, priority) {
+        if (core->order[i]->waiting > 0) {
+            sum += core->order[i]->config.weight;
         }
     }
-    for (i = 0; i < class_end(core); i++) {
-        struct class *other = &core->classes[i];
+    CLASS_EACH (i, core, priority) {
+        struct class *other = core->order[i];
         int64_t credit = other->credit;
         uint32_t consecutive = 0;
 
-        if (other->config.priority != priority) {
-            continue;
-        }
         if (other->waiting > 0) {
             credit = clamp(credit + other->config.weight -
                                (other == class ? sum : 0),

@@ -171,6 +171,10 @@ struct core {
     uint64_t sleeper_count;
     uint64_t waiter_count; /* Attended and away. */
     struct class classes[CLASSES_ALL];
+    /* The classes by priority, then number: those of priority p are
+     * order[order_at[p]] to order[order_at[p + 1] - 1]. */
+    struct class *order[CLASSES_ALL];
+    uint32_t order_at[CORE_PRIORITIES + 1];
     struct service **services; /* By number; NULL = never seen. */
     uint32_t service_capacity;
     struct device devices[CORE_DEVICES_MAX];
