@@ -8,54 +8,6 @@
 
 /* ---- Life ------------------------------------------------------------- */
 
-static int reserve_array(struct core *core, void **array, size_t size)
-{
-    void *grown = core->alloc.resize(core->alloc.arg, *array, size);
-
-    if (grown == NULL) {
-        return E_NOMEM;
-    }
-    *array = grown;
-    return E_OK;
-}
-
-/* Set the four arrays of effects to hold @count each. */
-static int resize_effects(struct core *core, uint32_t count)
-{
-    void *records = core->records;
-    void *messages = core->messages;
-    void *touched = core->touched;
-    void *moved = core->moved;
-    int rc = reserve_array(core, &records, count * sizeof *core->records);
-
-    core->records = records;
-    if (rc == E_OK) {
-        rc = reserve_array(core, &messages, count * sizeof *core->messages);
-        core->messages = messages;
-    }
-    if (rc == E_OK) {
-        rc = reserve_array(core, &touched, count * sizeof(void *));
-        core->touched = touched;
-    }
-    if (rc == E_OK) {
-        rc = reserve_array(core, &moved, count * sizeof(void *));
-        core->moved = moved;
-    }
-    if (rc == E_OK) {
-        core->effects_capacity = count;
-    }
-    return rc;
-}
-
-int core_reserve_effects(struct core *core, uint32_t count)
-{
-    /* A moved lease needs one message, a touched one a record. */
-    uint32_t wanted = core->config.effects_max + 2 * count;
-
-    return wanted <= core->effects_capacity ? E_OK
-                                            : resize_effects(core, wanted);
-}
-
 static void init_classes(struct core *core)
 {
     uint32_t i;
@@ -105,7 +57,7 @@ int core_create(const struct core_config *config,
     init_classes(core);
     rc = admin_configure(core, config);
     if (rc == E_OK) {
-        rc = resize_effects(core, config->effects_max);
+        rc = effects_resize(core, config->effects_max);
     }
     if (rc != E_OK) {
         core_destroy(core);
@@ -194,13 +146,14 @@ static int grow_services(struct core *core, uint32_t id)
 {
     uint32_t capacity =
         core->service_capacity == 0 ? 16 : core->service_capacity;
-    void *grown = core->services;
+    void *grown;
 
     while (capacity <= id) {
         capacity *= 2;
     }
-    if (reserve_array(core, &grown, capacity * sizeof *core->services) !=
-        E_OK) {
+    grown = core->alloc.resize(core->alloc.arg, core->services,
+                               capacity * sizeof *core->services);
+    if (grown == NULL) {
         return E_NOMEM;
     }
     core->services = grown;
@@ -228,87 +181,6 @@ struct service *core_service(struct core *core, uint32_t id)
     list_init(&service->leases);
     core->services[id] = service;
     return service;
-}
-
-struct core_message *
-core_say(struct core *core, enum core_message_type type, struct lease *lease)
-{
-    struct core_message *message;
-
-    assert(core->message_count < core->effects_capacity);
-    message = &core->messages[core->message_count++];
-    *message = (struct core_message){.type = type};
-    if (lease != NULL) {
-        message->lease = lease->row.id;
-        message->token = lease->row.token;
-        message->service = lease->row.service;
-        message->state = lease->row.state;
-    }
-    return message;
-}
-
-bool core_has_room(struct core *core)
-{
-    /* At the end each class may add a record, each moved lease a message. */
-    uint32_t records = core->record_count + core->touched_count + CLASSES_ALL;
-    uint32_t messages = core->message_count + core->moved_count;
-
-    if (records + EFFECTS_SPARE < core->config.effects_max &&
-        messages + EFFECTS_SPARE < core->config.effects_max) {
-        return true;
-    }
-    core->has_more = true;
-    return false;
-}
-
-/* ---- Ended leases ----------------------------------------------------- */
-
-static struct ended *ended_place(const struct core *core, uint64_t id)
-{
-    uint64_t place = id % (ENDED_CHUNKS * ENDED_CHUNK);
-    struct ended *chunk = core->ended[place / ENDED_CHUNK];
-
-    return chunk == NULL ? NULL : &chunk[place % ENDED_CHUNK];
-}
-
-const struct ended *core_ended(const struct core *core, uint64_t id)
-{
-    const struct ended *ended = ended_place(core, id);
-
-    return ended != NULL && ended->id == id && id != 0 &&
-                   core->now_ms - ended->ended_at_ms < ENDED_MS
-               ? ended
-               : NULL;
-}
-
-void core_remember(struct core *core,
-                   const struct lease *lease,
-                   enum core_reason reason)
-{
-    uint64_t id = lease->row.id;
-    uint64_t first = lease->row.first_granted_at_ms;
-    struct ended *ended = ended_place(core, id);
-
-    if (ended == NULL) {
-        size_t size = ENDED_CHUNK * sizeof *ended;
-        void *chunk = core->alloc.resize(core->alloc.arg, NULL, size);
-
-        if (chunk == NULL) {
-            return; /* It is forgotten a little early. */
-        }
-        memset(chunk, 0, size);
-        core->ended[id % (ENDED_CHUNKS * ENDED_CHUNK) / ENDED_CHUNK] = chunk;
-        ended = ended_place(core, id);
-    }
-    *ended = (struct ended){
-        .id = id,
-        .token = lease->row.token,
-        .ended_at_ms = core->now_ms,
-        .held_ms = first == 0 ? 0 : core->now_ms - first,
-        .service = lease->row.service,
-        .class_id = lease->row.class_id,
-        .reason = reason,
-    };
 }
 
 /* ---- One step --------------------------------------------------------- */
@@ -394,54 +266,6 @@ static void refuse_at_once(struct core *core, const struct core_event *event)
     }
 }
 
-/* The store learns of leases that outlive a restart: granted ones, and
- * waiters with a job. */
-static bool is_kept(const struct lease *lease)
-{
-    return lease->row.first_granted_at_ms != 0 || lease->row.job != 0;
-}
-
-static void record_touched(struct core *core)
-{
-    uint32_t i;
-
-    for (i = 0; i < core->touched_count; i++) {
-        struct lease *lease = core->touched[i];
-
-        lease->is_touched = false;
-        if (is_kept(lease)) {
-            lease->is_stored = true;
-            core->records[core->record_count++] = (struct core_record){
-                .type = CORE_RECORD_LEASE, .lease = lease->row};
-        }
-    }
-    for (i = 0; i < CORE_PRIORITIES + core->config.class_count; i++) {
-        struct class *class = &core->classes[i];
-
-        if (class->is_touched) {
-            class->is_touched = false;
-            core->records[core->record_count++] = (struct core_record){
-                .type = CORE_RECORD_CLASS,
-                .class_row = {i, class->consecutive, class->credit}};
-        }
-    }
-    if (core->is_mode_touched) {
-        core->is_mode_touched = false;
-        core->records[core->record_count++] = (struct core_record){
-            .type = CORE_RECORD_MODE, .mode = replay_mode(core)};
-    }
-}
-
-static void say_moved(struct core *core)
-{
-    uint32_t i;
-
-    for (i = 0; i < core->moved_count; i++) {
-        core->moved[i]->is_moved = false;
-        (void)core_say(core, CORE_MSG_STATE, core->moved[i]);
-    }
-}
-
 int core_step(struct core *core,
               const struct core_event *event,
               struct core_effects *out)
@@ -467,8 +291,8 @@ int core_step(struct core *core,
         pass_run(core);
     }
     refuse_at_once(core, event);
-    record_touched(core);
-    say_moved(core);
+    effects_record(core);
+    effects_say_moved(core);
     *out = (struct core_effects){
         .records = core->records,
         .record_count = core->record_count,

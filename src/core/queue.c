@@ -152,7 +152,7 @@ struct lease *queue_next(struct core *core, struct class *class)
             continue;
         }
         if (shape->is_blocked) {
-            room = pass_room(core, class, shape);
+            room = fit_room(core, class, shape);
             if (room == 0) {
                 continue;
             }

@@ -432,10 +432,37 @@ void pass_run(struct core *core);
 /* A pass has to run at @at_ms, when time alone changes its outcome. */
 void pass_wake(struct core *core, uint64_t at_ms);
 
-/* Return the N-th most room left for requests of @shape: 0 = none fits. */
-uint32_t pass_room(struct core *core,
-                   const struct class *class,
-                   const struct shape *shape);
+/* Say whether there is room for the effects of one more grant, and a token. */
+bool pass_may_grant(struct core *core);
+
+/* ---- fit.c: what fits now --------------------------------------------- */
+
+/* Return the devices on which @lease fits now, most free first; 0. */
+uint64_t fit_find(const struct core *core, const struct lease *lease);
+
+/* Return how large a request of @shape may be to fit now; 0 = none does. */
+uint32_t fit_room(struct core *core,
+                  const struct class *class,
+                  const struct shape *shape);
+
+/* ---- reserve.c: what will fit ----------------------------------------- */
+
+/* Reserve devices for @lease, which does not fit now, and ask for room there.
+ * False: there is nothing it could reserve in this pass. */
+bool reserve_devices(struct core *core, struct lease *lease, bool overdue);
+
+/* ---- grant.c ---------------------------------------------------------- */
+
+/* Give @lease the devices in @set, with a new token. */
+void grant_devices(struct core *core,
+                   struct lease *lease,
+                   uint64_t set,
+                   bool overdue);
+
+/* ---- bypass.c --------------------------------------------------------- */
+
+/* Grant everything that waits. */
+void bypass_run(struct core *core);
 
 /* ---- holder.c: what holders do and what is done to them --------------- */
 
@@ -512,7 +539,18 @@ int replay_restore(struct core *core, const struct core_event *event);
 /* Return the modes as they are stored. */
 struct core_mode_row replay_mode(const struct core *core);
 
-/* ---- core.c: shared by all -------------------------------------------- */
+/* ---- effects.c: what a step tells ------------------------------------- */
+
+/* Set the four arrays of effects to hold @count each.
+ *
+ * Errors:
+ *   E_NOMEM  the arrays are at least as large as before.
+ */
+MUST_USE int effects_resize(struct core *core, uint32_t count);
+
+/* Turn what changed in this step into records / moves into messages. */
+void effects_record(struct core *core);
+void effects_say_moved(struct core *core);
 
 /* Add a message to the effects; there is room. */
 struct core_message *
@@ -529,11 +567,18 @@ bool core_has_room(struct core *core);
  */
 MUST_USE int core_reserve_effects(struct core *core, uint32_t count);
 
+/* ---- core.c ----------------------------------------------------------- */
+
 /* Return the service @id, made if it is new; NULL where there is no memory. */
 struct service *core_service(struct core *core, uint32_t id);
 
+/* Return the set of all devices. */
+uint64_t core_all_devices(const struct core *core);
+
 /* Return the service @id; NULL where it was never seen. */
 struct service *core_service_find(const struct core *core, uint32_t id);
+
+/* ---- ended.c ---------------------------------------------------------- */
 
 /* Remember how @lease ended. */
 void core_remember(struct core *core,
@@ -542,8 +587,5 @@ void core_remember(struct core *core,
 
 /* Return what is remembered of the ended lease @id; NULL. */
 const struct ended *core_ended(const struct core *core, uint64_t id);
-
-/* Return the set of all devices. */
-uint64_t core_all_devices(const struct core *core);
 
 #endif

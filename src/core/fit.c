@@ -1,0 +1,112 @@
+/* fit.c - on which devices a candidate fits as they are now. */
+#include "core/state.h"
+
+#include <assert.h>
+
+static bool keeps_seat_for(const struct core *core,
+                           const struct device *device,
+                           const struct lease *lease)
+{
+    return device->linger_until_ms > core->now_ms &&
+           device->linger_service == lease->row.service;
+}
+
+/* Room on a device that nobody has reserved, or left of it. */
+static uint32_t open_mib(const struct device *device, uint32_t warm_mib)
+{
+    switch (device->reservation) {
+    case DEVICE_OPEN:
+        return device_free_mib(device) + warm_mib;
+    case DEVICE_RESERVED:
+        return device->left_mib;
+    case DEVICE_RESERVED_OVERDUE:
+        return 0;
+    }
+    return 0;
+}
+
+static bool fits(const struct core *core,
+                 const struct device *device,
+                 const struct lease *lease)
+{
+    uint32_t own = device_charge_of(device, lease);
+
+    if (!device_is_usable(core, device, lease) ||
+        (!device_is_fresh(device) && !keeps_seat_for(core, device, lease))) {
+        return false;
+    }
+    if (lease_is_sleeper(lease) && device->config.is_measured &&
+        (uint64_t)lease->row.footprint_mib + device->used_mib >
+            (uint64_t)device->config.capacity_mib + own) {
+        return false;
+    }
+    if (lease_is_exclusive(lease)) {
+        return device->reservation == DEVICE_OPEN &&
+               !device_is_held(device, true) &&
+               !device_is_warm(core, device, lease, false) &&
+               device_exclusive_mib(device, lease) > 0;
+    }
+    return !device_is_held(device, false) &&
+           lease->row.vram_mib <=
+               open_mib(device, device_resident_mib(device, lease->row.service,
+                                                    false)) +
+                   own;
+}
+
+uint32_t fit_room(struct core *core,
+                  const struct class *class,
+                  const struct shape *shape)
+{
+    uint32_t rooms[CORE_DEVICES_MAX];
+    uint32_t count = 0;
+    uint32_t i;
+    uint32_t at;
+
+    if (shape->is_exclusive) {
+        return 0; /* Whoever is behind a blocked one cannot fit either. */
+    }
+    for (i = 0; i < core->config.device_count; i++) {
+        const struct device *device = &core->devices[i];
+        uint32_t room;
+
+        if (device->state != CORE_DEVICE_OK || device->is_drained ||
+            (shape->devices != 0 && (shape->devices & (1ull << i)) == 0) ||
+            (device->linger_until_ms > core->now_ms &&
+             class->config.priority > device->linger_priority) ||
+            !device_is_fresh(device) || device_is_held(device, false)) {
+            continue;
+        }
+        room = open_mib(device, 0);
+        for (at = count++; at > 0 && rooms[at - 1] < room; at--) {
+            rooms[at] = rooms[at - 1];
+        }
+        rooms[at] = room;
+    }
+    return count < shape->gpus ? 0 : rooms[shape->gpus - 1];
+}
+
+uint64_t fit_find(const struct core *core, const struct lease *lease)
+{
+    uint64_t set = 0;
+    uint32_t n;
+    uint32_t i;
+
+    for (n = 0; n < lease->row.gpus; n++) {
+        const struct device *best = NULL;
+
+        for (i = 0; i < core->config.device_count; i++) {
+            const struct device *device = &core->devices[i];
+
+            if ((set & (1ull << i)) == 0 && fits(core, device, lease) &&
+                (best == NULL ||
+                 device_free_mib(device) > device_free_mib(best))) {
+                best = device;
+            }
+        }
+        if (best == NULL) {
+            return 0;
+        }
+        set |= 1ull << best->index;
+    }
+    return set;
+}

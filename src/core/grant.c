@@ -1,0 +1,111 @@
+/* grant.c - a lease gets its devices and a new token. */
+#include "core/state.h"
+
+#include <assert.h>
+
+/* Say whether a warm model that was to unload and did not is in the way. */
+static bool is_defied(const struct core *core, const struct lease *lease)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        const struct device *device = &core->devices[lease->seats[i].device];
+
+        if (lease_is_exclusive(lease) &&
+            device_is_warm(core, device, lease, true)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_measured(const struct core *core, const struct lease *lease)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        if (!core->config.devices[lease->seats[i].device].is_measured) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void set_flag(struct lease *lease, uint32_t flag, bool is_set)
+{
+    lease->row.flags =
+        is_set ? lease->row.flags | flag : lease->row.flags & ~flag;
+}
+
+static void count_grant(struct core *core, struct lease *lease, bool overdue)
+{
+    struct class *class = lease->class;
+
+    if (core->bypass_until_ms == 0) {
+        policy_commit(core, class);
+    }
+    class->grants++;
+    core->was_overdue = overdue;
+    core->stats.grants++;
+    core->stats.last_class = class->id;
+}
+
+/* The seat a lingering class kept is taken, or ended by its equals. */
+static void end_linger(struct core *core, uint64_t set)
+{
+    uint32_t i;
+
+    for (i = 0; i < core->config.device_count; i++) {
+        if ((set & (1ull << i)) != 0) {
+            core->devices[i].linger_until_ms = 0;
+        }
+    }
+}
+
+void grant_devices(struct core *core,
+                   struct lease *lease,
+                   uint64_t set,
+                   bool overdue)
+{
+    bool is_resume = lease_is_sleeper(lease);
+    bool is_bypass = core->bypass_until_ms != 0;
+    struct core_message *message;
+
+    if (!is_resume) {
+        count_grant(core, lease, overdue);
+    } else {
+        core->stats.resumes++;
+    }
+    if (lease->row.state != LEASE_CLEARING) {
+        lease_move(core, lease, LEASE_CLEARING);
+    }
+    device_charge(core, lease, set);
+    end_linger(core, set);
+    lease->row.token_before = lease->row.token;
+    lease->row.token = core->next_number++;
+    lease->row.granted_at_ms = core->now_ms;
+    set_flag(lease, CORE_ROW_BYPASSED, is_bypass);
+    set_flag(lease, CORE_ROW_ADVISORY,
+             is_bypass || is_defied(core, lease) || !is_measured(core, lease));
+    core->stats.advisories += !is_bypass && is_defied(core, lease);
+    lease->run_at_ms = core->now_ms;
+    if (lease->ref != 0) {
+        lease->heard_at_ms = core->now_ms;
+    }
+    lease_move(core, lease, LEASE_HELD);
+    /* Not before: it tells a waiter from a sleeper. */
+    if (!is_resume) {
+        lease->row.first_granted_at_ms = core->now_ms;
+    }
+    lease_touch(core, lease);
+    lease->expires_at_ms = core->now_ms + lease->row.ttl_ms;
+    holder_extend(core, lease);
+    message =
+        core_say(core, is_resume ? CORE_MSG_RESUME : CORE_MSG_GRANT, lease);
+    message->ref = lease->ref;
+    /* The answer is given: from here on the connection means nothing, unless
+     * it is the lease. */
+    if ((lease->row.flags & CORE_ROW_BY_CONNECTION) == 0) {
+        lease->ref = 0;
+    }
+}
