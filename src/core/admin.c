@@ -1,9 +1,6 @@
 /* admin.c - what operators do, and configuration. */
 #include "core/state.h"
 
-#include <assert.h>
-#include <string.h>
-
 /* ---- Configuration ---------------------------------------------------- */
 
 static bool is_valid(const struct core_config *config)

@@ -1,8 +1,6 @@
 /* fit.c - on which devices a candidate fits as they are now. */
 #include "core/state.h"
 
-#include <assert.h>
-
 static bool keeps_seat_for(const struct core *core,
                            const struct device *device,
                            const struct lease *lease)

@@ -1,8 +1,6 @@
 /* grant.c - a lease gets its devices and a new token. */
 #include "core/state.h"
 
-#include <assert.h>
-
 /* Say whether a warm model that was to unload and did not is in the way. */
 static bool is_defied(const struct core *core, const struct lease *lease)
 {

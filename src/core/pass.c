@@ -8,8 +8,6 @@
  */
 #include "core/state.h"
 
-#include <assert.h>
-
 void pass_wake(struct core *core, uint64_t at_ms)
 {
     if (at_ms > core->now_ms && at_ms < core->pass_at_ms) {

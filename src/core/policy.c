@@ -8,8 +8,6 @@
  */
 #include "core/state.h"
 
-#include <assert.h>
-
 enum {
     CREDIT_SUMS = 4 /* Credits stay within so many sums of the weights. */
 };

@@ -7,7 +7,6 @@
 #include "core/state.h"
 
 #include <assert.h>
-#include <string.h>
 
 struct lease *queue_lease(struct rank_node *node)
 {

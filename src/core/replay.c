@@ -6,8 +6,6 @@
  */
 #include "core/state.h"
 
-#include <assert.h>
-
 /* ---- Restore ---------------------------------------------------------- */
 
 static bool is_sane(const struct core *core, const struct core_lease_row *row)

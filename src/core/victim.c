@@ -6,8 +6,6 @@
  */
 #include "core/state.h"
 
-#include <assert.h>
-
 static uint32_t above(uint64_t a, uint64_t b)
 {
     return a > b ? (uint32_t)(a - b) : 0;

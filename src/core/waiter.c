@@ -2,8 +2,6 @@
  */
 #include "core/state.h"
 
-#include <assert.h>
-
 /* ---- Deadlines and refusals ------------------------------------------- */
 
 static uint64_t after_ms(const struct core *core, uint64_t ms)

@@ -5,8 +5,6 @@
  */
 #include "core/state.h"
 
-#include <assert.h>
-
 static uint64_t later(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
