@@ -87,9 +87,7 @@ void grant_devices(struct core *core,
              is_bypass || is_defied(core, lease) || !is_measured(core, lease));
     core->stats.advisories += !is_bypass && is_defied(core, lease);
     lease->run_at_ms = core->now_ms;
-    if (lease->ref != 0) {
-        lease->heard_at_ms = core->now_ms;
-    }
+    lease->heard_at_ms = core->now_ms;
     lease_move(core, lease, LEASE_HELD);
     /* Not before: it tells a waiter from a sleeper. */
     if (!is_resume) {

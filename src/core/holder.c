@@ -307,6 +307,7 @@ int holder_renew(struct core *core, const struct core_event *event)
         core->needs_pass = true;
     }
     lease->heard_at_ms = core->now_ms;
+    lease->renewed_at_ms = core->now_ms;
     lease->expires_at_ms = core->now_ms + lease->row.ttl_ms;
     holder_extend(core, lease);
     return E_OK;

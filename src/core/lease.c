@@ -93,8 +93,8 @@ bool lease_can_hear(const struct core *core, const struct lease *lease)
     bool by_connection = (lease->row.flags & CORE_ROW_BY_CONNECTION) != 0;
 
     return lease->service->streams > 0 || (by_connection && lease->ref != 0) ||
-           (lease->heard_at_ms != 0 &&
-            core->now_ms - lease->heard_at_ms <= HEARS_MS);
+           (lease->renewed_at_ms != 0 &&
+            core->now_ms - lease->renewed_at_ms <= HEARS_MS);
 }
 
 bool lease_is_exclusive(const struct lease *lease)

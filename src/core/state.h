@@ -54,7 +54,8 @@ struct lease {
     uint64_t state_at_ms;
     uint64_t deadline_at_ms; /* CORE_FOREVER = none. */
     uint64_t expires_at_ms;  /* Of the grant; HELD, PAUSING, PAUSED. */
-    uint64_t heard_at_ms;    /* Newest sign of life. */
+    uint64_t heard_at_ms;    /* Newest sign of life: grant, renewal. */
+    uint64_t renewed_at_ms;  /* 0 = never. */
     uint64_t run_at_ms;      /* Grant or "resumed": start of min_run. */
     uint64_t acked_at_ms;    /* PAUSING: 0 = not yet. */
     uint64_t pause_by_ms;    /* PAUSING: the pause's own deadline. */
