@@ -1,0 +1,119 @@
+/* device.h - the GPUs of this machine: what they are, how full they are.
+ *
+ * A set of devices of one kind is opened once.  Its VRAM is measured in a
+ * thread of its own, since a driver can hang; samples arrive in the event
+ * loop.  Nothing here blocks the loop but device_set_open(), which waits for
+ * the driver's first answer at most DEVICE_OPEN_MS, and device_set_close().
+ *
+ *   nvml.c       NVIDIA, through the driver's library, loaded at run time
+ *   simulated.c  a directory of files, for development and tests
+ *   declared.c   a capacity and no measurement
+ */
+#ifndef GPUCOORD_DEVICE_DEVICE_H
+#define GPUCOORD_DEVICE_DEVICE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct device_set; /* Opaque; device.c. */
+
+enum {
+    DEVICES_MAX = 64,
+    DEVICE_UUID_SIZE = 96, /* NVML's own bound. */
+    DEVICE_NAME_SIZE = 96,
+    DEVICE_IDLE_MS = 1000,  /* Sampling period while nobody waits, */
+    DEVICE_WANTED_MS = 15,  /* and while somebody waits for VRAM. */
+    DEVICE_STALE_MS = 2000, /* Silence or errors for so long: STALE. */
+    DEVICE_OPEN_MS = 15000  /* A driver that starts may take seconds. */
+};
+
+enum device_kind {
+    DEVICE_NVML,
+    DEVICE_SIMULATED,
+    DEVICE_DECLARED
+};
+
+enum device_state {
+    DEVICE_OK,
+    DEVICE_STALE, /* No answer, or only errors, for DEVICE_STALE_MS. */
+    DEVICE_GONE   /* Off the bus. */
+};
+
+/* What a device is; does not change while the set is open. */
+struct device_info {
+    uint32_t index;
+    uint32_t total_mib;
+    char uuid[DEVICE_UUID_SIZE]; /* "GPU-...", the same after a restart. */
+    char name[DEVICE_NAME_SIZE];
+};
+
+/* One measurement, or the news that there is none. */
+struct device_sample {
+    uint32_t device;
+    enum device_state state;
+    uint32_t used_mib;    /* By everybody; valid where OK. */
+    uint64_t begun_at_ms; /* clock_mono_ms() before the driver was asked. */
+};
+
+struct device_config {
+    enum device_kind kind;
+    const char *dir;              /* SIMULATED: made where it is missing. */
+    const uint32_t *capacity_mib; /* SIMULATED and DECLARED. */
+    uint32_t count;               /* Likewise; 1 to DEVICES_MAX. */
+    uint32_t stale_ms;            /* 0 = DEVICE_STALE_MS. */
+    uint32_t open_ms;             /* 0 = DEVICE_OPEN_MS. */
+    /* Called in the loop's thread for every sample, and once for each change
+     * to STALE or GONE.  Not called for DECLARED devices.  It may call all
+     * functions below but device_set_close(). */
+    void (*on_sample)(void *arg, const struct device_sample *sample);
+    void *arg;
+};
+
+/* Find the devices and begin to sample them.
+ *
+ * @config is borrowed for the call, @base until device_set_close().  On an
+ * error the cause is appended to @why as a message for people.
+ *
+ * Errors:
+ *   E_NOT_FOUND  NVML: there is no driver library, or no GPU.
+ *   E_IO         the driver or the directory failed or did not answer.
+ *   E_NOMEM      no memory.
+ */
+MUST_USE int device_set_open(const struct device_config *config,
+                             struct event_base *base,
+                             struct device_set **out,
+                             struct buf *why);
+
+/* Stop sampling and free the set; NULL is allowed.  A thread that hangs in the
+ * driver is left behind; it frees what it uses if it ever comes back. */
+void device_set_close(struct device_set *set);
+
+/* Return how many devices there are. */
+uint32_t device_count(const struct device_set *set);
+
+/* Return what device @index is, borrowed until device_set_close(). */
+const struct device_info *device_info(const struct device_set *set,
+                                      uint32_t index);
+
+/* Return the kind of the set. */
+enum device_kind device_kind(const struct device_set *set);
+
+/* Return the name of a kind as `status` shows it ("nvml"); static. */
+const char *device_kind_name(enum device_kind kind);
+
+/* Sample device @index every DEVICE_WANTED_MS from now on, or every
+ * DEVICE_IDLE_MS again.  The first time it is wanted counts as
+ * device_sample_now(). */
+void device_want(struct device_set *set, uint32_t index, bool is_wanted);
+
+/* Begin a sample of device @index as soon as its begun_at_ms is above the
+ * present millisecond: such a one was begun after all that has happened so
+ * far, and no other is known to be. */
+void device_sample_now(struct device_set *set, uint32_t index);
+
+#endif

@@ -1,0 +1,92 @@
+/* One coordinator per GPU: the second is told who the first is. */
+#include "device/gpulock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const both[] = {"GPU-a", "GPU-b"};
+static const char *const second[] = {"GPU-c", "GPU-b"};
+static const char *const third[] = {"GPU-c"};
+
+static void remove_all(const char *dir)
+{
+    static const char *const names[] = {"GPU-a", "GPU-b", "GPU-c", ""};
+    char path[128];
+    size_t i;
+
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/locks/%s", dir, names[i]);
+        (void)remove(path);
+    }
+    (void)remove(dir);
+}
+
+static void second_coordinator_is_told_of_the_first(void **state)
+{
+    char dir[] = "/tmp/gpucoord-lock-XXXXXX";
+    char locks[64];
+    char expected[128];
+    struct gpulock *first = NULL;
+    struct gpulock *other = NULL;
+    struct buf why;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(locks, sizeof locks, "%s/locks", dir);
+    buf_init(&why, 0);
+    assert_int_equal(gpulock_take(locks, both, 2, "/run/a.sock", &first, &why),
+                     E_OK);
+    assert_int_equal(
+        gpulock_take(locks, second, 2, "/run/b.sock", &other, &why), E_BUSY);
+    (void)snprintf(expected, sizeof expected,
+                   "GPU-b is coordinated by process %ld, at '/run/a.sock'",
+                   (long)getpid());
+    assert_string_equal(buf_string(&why), expected);
+    /* All or none: the lock that it had taken is free again. */
+    assert_int_equal(gpulock_take(locks, third, 1, "/run/c.sock", &other, &why),
+                     E_OK);
+    gpulock_release(other);
+    gpulock_release(first);
+    assert_int_equal(
+        gpulock_take(locks, second, 2, "/run/b.sock", &other, &why), E_OK);
+    gpulock_release(other);
+    gpulock_release(NULL);
+    buf_release(&why);
+    remove_all(dir);
+}
+
+static void directory_that_cannot_be_made_is_named(void **state)
+{
+    struct gpulock *lock;
+    struct buf why;
+
+    (void)state;
+    buf_init(&why, 0);
+    assert_int_equal(gpulock_take("/proc/version/x", both, 2, "s", &lock, &why),
+                     E_IO);
+    assert_string_equal(buf_string(&why),
+                        "cannot make '/proc/version/x': Not a directory");
+    buf_clear(&why);
+    assert_int_equal(gpulock_take("/proc/self", both, 2, "s", &lock, &why),
+                     E_IO);
+    assert_memory_equal(buf_string(&why), "cannot open '/proc/self/GPU-a'", 30);
+    buf_release(&why);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(second_coordinator_is_told_of_the_first),
+        cmocka_unit_test(directory_that_cannot_be_made_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
