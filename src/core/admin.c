@@ -205,12 +205,15 @@ static void end_waits(struct core *core, enum lease_state state)
     }
 }
 
-static void shut_down(struct core *core)
+void admin_stop(struct core *core)
 {
     uint64_t holders = core->state_count[LEASE_HELD] +
                        core->state_count[LEASE_PAUSING] +
                        core->state_count[LEASE_RECLAIMING];
 
+    if (!core->is_stopping) {
+        return;
+    }
     end_waits(core, LEASE_QUEUED);
     end_waits(core, LEASE_CLEARING);
     if (!core->has_more && !core->is_stopped &&
@@ -226,9 +229,6 @@ void admin_tick(struct core *core)
         core->bypass_until_ms = 0;
         core->is_mode_touched = true;
         core->needs_pass = true;
-    }
-    if (core->is_stopping) {
-        shut_down(core);
     }
 }
 

@@ -291,6 +291,7 @@ int core_step(struct core *core,
         pass_run(core);
     }
     refuse_at_once(core, event);
+    admin_stop(core);
     effects_record(core);
     effects_say_moved(core);
     *out = (struct core_effects){

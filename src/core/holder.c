@@ -146,6 +146,7 @@ void holder_reclaim(struct core *core,
     device_soil(core, lease);
     lease_move(core, lease, LEASE_RECLAIMING);
     lease_touch(core, lease);
+    core->needs_pass = true;
     holder_extend(core, lease);
     if (device_is_clear_of(core, lease, 0, lease->state_at_ms)) {
         reclaimed(core, lease);
@@ -377,7 +378,8 @@ int holder_process_gone(struct core *core, const struct core_event *event)
         return E_NOT_FOUND;
     }
     if (lease_is_waiter(lease)) {
-        lease_end(core, lease, CORE_REASON_GONE);
+        /* Its connection may outlive the process, and waits for an answer. */
+        waiter_refuse(core, lease, E_ENDED, CORE_REASON_GONE, false);
     } else if (lease->row.state != LEASE_RECLAIMING) {
         holder_take_back(core, lease, CORE_REASON_GONE);
     }

@@ -2,9 +2,9 @@
  *
  * A function of the state (docs/decisions/0001-the-pass.md).  Candidates come
  * in rank order; each is granted if it fits, else it reserves devices and may
- * ask for room there.  After a grant the pass starts anew, so every decision
- * is taken on the state as it is.  At most one reservation a device, and one
- * failure a shape, bound the work; waiters are never scanned.
+ * ask for room there.  After a grant, or an ask, the pass starts anew, so every
+ * decision is taken on the state as it is.  At most one reservation a device,
+ * and one failure a shape, bound the work; waiters are never scanned.
  */
 #include "core/state.h"
 
@@ -28,6 +28,9 @@ static enum outcome try(struct core *core, struct lease *lease, bool overdue)
     if (set != 0) {
         grant_devices(core, lease, set, overdue);
         return GRANTED;
+    }
+    if (lease_is_waiter(lease) && lease->row.timeout_ms == 0) {
+        return RESERVED; /* It is gone at the end of this step: ask nobody. */
     }
     return reserve_devices(core, lease, overdue) ? RESERVED : NOTHING;
 }
@@ -134,6 +137,7 @@ static void begin(struct core *core)
     uint32_t i;
 
     core->pass_at_ms = CORE_FOREVER;
+    core->has_asked = false;
     for (i = 0; i < core->config.device_count; i++) {
         struct device *device = &core->devices[i];
         uint32_t r;
@@ -151,7 +155,8 @@ static void begin(struct core *core)
     policy_begin(core);
 }
 
-/* Say whether something was granted. */
+/* Say whether something was granted, or somebody asked: then others may find
+ * room, and all is looked at anew. */
 static bool pass_once(struct core *core)
 {
     uint32_t priority;
@@ -165,7 +170,7 @@ static bool pass_once(struct core *core)
             return true;
         }
     }
-    return false;
+    return core->has_asked;
 }
 
 /* ---- What is left when nothing more can be granted -------------------- */

@@ -27,6 +27,7 @@ void policy_begin(struct core *core)
 
         class->pass_credit = class->credit;
         class->pass_consecutive = class->consecutive;
+        class->pass_served = 0;
         class->is_exhausted = class->waiting == 0;
         for (shape = 0; shape < class->shape_count; shape++) {
             class->shapes[shape].cursor = 0;
@@ -63,12 +64,10 @@ static bool pass_may_run(const struct class *class)
            class->pass_consecutive < class->config.max_consecutive;
 }
 
-/* Say whether @class takes part in the scratch order: it has a candidate
- * left, or its limit keeps it waiting. */
-static bool takes_part(const struct core *core, const struct class *class)
+/* Say whether @class has a waiter left that was not yet passed over. */
+static bool takes_part(const struct class *class)
 {
-    return class->waiting > 0 &&
-           (!class->is_exhausted || policy_is_limited(core, class));
+    return class->waiting > class->pass_served;
 }
 
 struct class *policy_choose(struct core *core, uint32_t priority)
@@ -108,14 +107,14 @@ void policy_pass_over(struct core *core, struct class *class)
     uint32_t i;
 
     CLASS_EACH (i, core, priority) {
-        if (takes_part(core, core->order[i])) {
+        if (takes_part(core->order[i])) {
             sum += core->order[i]->config.weight;
         }
     }
     CLASS_EACH (i, core, priority) {
         struct class *other = core->order[i];
 
-        if (!takes_part(core, other)) {
+        if (!takes_part(other)) {
             continue;
         }
         other->pass_credit = clamp(other->pass_credit + other->config.weight -
@@ -126,6 +125,7 @@ void policy_pass_over(struct core *core, struct class *class)
         }
     }
     class->pass_consecutive++;
+    class->pass_served++;
 }
 
 void policy_commit(struct core *core, struct class *class)

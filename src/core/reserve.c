@@ -63,7 +63,8 @@ static void reserve(struct core *core,
         if ((set & (1ull << i)) == 0) {
             continue;
         }
-        room = plans[i].room_mib;
+        /* Who was just asked counts, or the next pass would leave more. */
+        room = (uint64_t)device_free_mib(device) + device_freeing_mib(device);
         device->left_mib = 0;
         if (plans[i].is_feasible && !lease_is_exclusive(lease) &&
             device->reservation == DEVICE_OPEN && room > lease->row.vram_mib) {

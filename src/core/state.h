@@ -96,6 +96,7 @@ struct class
     uint64_t grants;
     int64_t pass_credit;       /* Scratch of a pass. */
     uint32_t pass_consecutive; /* Scratch. */
+    uint64_t pass_served;      /* Scratch: waiters passed over. */
     bool is_exhausted;         /* Scratch: no further candidate. */
     bool is_touched;           /* Its row changed in this step. */
 };
@@ -205,6 +206,7 @@ struct core {
     bool is_mode_touched;
     bool was_overdue; /* The newest first grant went to an overdue waiter. */
     bool needs_pass;
+    bool has_asked;      /* Scratch: this pass asked somebody to pause. */
     bool has_more;       /* Effects were full: go on at the next TICK. */
     uint64_t pass_at_ms; /* Time alone changes the pass's outcome then. */
     struct core_stats stats;
@@ -522,8 +524,11 @@ void waiter_deadline(struct core *core, struct lease *lease);
 
 int admin_step(struct core *core, const struct core_event *event);
 
-/* Go on with a shutdown, end a bypass that is over. */
+/* End a bypass that is over. */
 void admin_tick(struct core *core);
+
+/* Go on with a shutdown: end the waits, and say when no holder is left. */
+void admin_stop(struct core *core);
 
 /* Copy @config into @core.
  *

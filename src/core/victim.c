@@ -422,6 +422,7 @@ void victim_ask(struct core *core, struct device *device, struct lease *lease)
         struct lease *next = victims->next;
 
         victim_pause(core, victims, lease);
+        core->has_asked = true;
         victims = next;
     }
 }
