@@ -3,6 +3,7 @@
 #include "proto/api.h"
 
 #include "proto/json.h"
+#include "proto/put.h"
 
 #include <jansson.h>
 
@@ -10,18 +11,6 @@ static void put_flag(struct buf *out, const char *name, bool value)
 {
     buf_text(out, name);
     buf_text(out, value ? "true" : "false");
-}
-
-static void put_number(struct buf *out, const char *name, uint64_t number)
-{
-    buf_text(out, name);
-    buf_u64(out, number);
-}
-
-static void put_text(struct buf *out, const char *name, const char *text)
-{
-    buf_text(out, name);
-    buf_json(out, text);
 }
 
 static void put_devices(struct buf *out, const struct api_devices *devices)

@@ -1,5 +1,7 @@
 #include "proto/trace.h"
 
+#include "proto/csv.h"
+
 enum {
     COLUMNS_MAX = 16,
     TOKENS_MAX = 10000000 /* Of one request. */
@@ -10,12 +12,6 @@ const struct trace_options trace_defaults = {
     .prompt_us = TRACE_PROMPT_US,
     .generated_us = TRACE_GENERATED_US,
     .class_name = "chatbot",
-};
-
-/* A stretch of the file, borrowed. */
-struct cell {
-    const char *text;
-    size_t size;
 };
 
 enum column {
@@ -50,11 +46,10 @@ struct reader {
     const struct trace_options *options;
     struct trace *trace;
     struct trace_error *error;
-    const char *at; /* What is left of the file. */
-    const char *end;
+    struct csv csv;
     enum format format;
-    struct cell cells[COLUMNS];      /* Of the present row; .text is NULL
-                                        where the file has no such column. */
+    struct csv_cell cells[COLUMNS];  /* Of the present row; .text is NULL
+                                    where the file has no such column. */
     enum column layout[COLUMNS_MAX]; /* COLUMNS = one to be ignored. */
     size_t width;                    /* Columns of the file. */
     size_t row_count;                /* Before thinning. */
@@ -68,71 +63,23 @@ struct reader {
                     __VA_ARGS__),                                           \
      E_INVALID)
 
-/* ---- Lines and cells -------------------------------------------------- */
-
-/* Take the next line that is neither empty nor a comment; false at the end. */
-static bool next_line(struct reader *reader, struct cell *line)
-{
-    while (reader->at < reader->end) {
-        size_t left = (size_t)(reader->end - reader->at);
-        const char *feed = memchr(reader->at, '\n', left);
-
-        line->text = reader->at;
-        line->size = feed == NULL ? left : (size_t)(feed - reader->at);
-        reader->at += line->size + (feed == NULL ? 0 : 1);
-        reader->error->line++;
-        if (line->size != 0 && line->text[line->size - 1] == '\r') {
-            line->size--;
-        }
-        if (line->size != 0 && line->text[0] != '#') {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Take the cell before the next comma off the front of @line; false when
- * there is none left. */
-static bool next_cell(struct cell *line, struct cell *cell)
-{
-    const char *comma;
-
-    if (line->text == NULL) {
-        return false;
-    }
-    comma = memchr(line->text, ',', line->size);
-    *cell = *line;
-    if (comma == NULL) {
-        line->text = NULL;
-        return true;
-    }
-    cell->size = (size_t)(comma - line->text);
-    line->text = comma + 1;
-    line->size -= cell->size + 1;
-    return true;
-}
-
-static bool cell_is(const struct cell *cell, const char *text)
-{
-    return strlen(text) == cell->size &&
-           memcmp(text, cell->text, cell->size) == 0;
-}
+/* ---- Columns ---------------------------------------------------------- */
 
 /* Read the first line: which columns there are, and so which format. */
 static int read_header(struct reader *reader)
 {
     bool has[COLUMNS] = {false};
-    struct cell line;
-    struct cell cell;
+    struct csv_cell line;
+    struct csv_cell cell;
 
-    if (!next_line(reader, &line)) {
+    if (!csv_line(&reader->csv, &line)) {
         return REFUSE(reader, "the file has no first line with the names of "
                               "its columns");
     }
-    while (next_cell(&line, &cell)) {
+    while (csv_cell(&line, &cell)) {
         enum column column = 0;
 
-        while (column < COLUMNS && !cell_is(&cell, column_names[column])) {
+        while (column < COLUMNS && !csv_is(&cell, column_names[column])) {
             column++;
         }
         if (reader->width == COLUMNS_MAX) {
@@ -160,12 +107,12 @@ static int read_header(struct reader *reader)
                           "GeneratedTokens");
 }
 
-static int split_row(struct reader *reader, struct cell line)
+static int split_row(struct reader *reader, struct csv_cell line)
 {
-    struct cell cell;
+    struct csv_cell cell;
     size_t count = 0;
 
-    while (next_cell(&line, &cell)) {
+    while (csv_cell(&line, &cell)) {
         if (count < reader->width && reader->layout[count] < COLUMNS) {
             reader->cells[reader->layout[count]] = cell;
         }
@@ -180,28 +127,13 @@ static int split_row(struct reader *reader, struct cell line)
 
 /* ---- Values ----------------------------------------------------------- */
 
-/* Read digits, and nothing else, up to @max. */
-static bool read_digits(const struct cell *cell, uint64_t max, uint64_t *out)
-{
-    *out = 0;
-    for (size_t i = 0; i < cell->size; i++) {
-        unsigned digit = (unsigned)(cell->text[i] - '0');
-
-        if (digit > 9 || *out > (max - digit) / 10) {
-            return false;
-        }
-        *out = *out * 10 + digit;
-    }
-    return cell->size != 0;
-}
-
 static int read_number(struct reader *reader,
                        enum column column,
                        uint64_t min,
                        uint64_t max,
                        uint64_t *out)
 {
-    if (read_digits(&reader->cells[column], max, out) && *out >= min) {
+    if (csv_number(&reader->cells[column], max, out) && *out >= min) {
         return E_OK;
     }
     return REFUSE(reader, "%s must be a whole number from %llu to %llu",
@@ -212,7 +144,7 @@ static int read_number(struct reader *reader,
 static int
 read_name(struct reader *reader, enum column column, char out[API_NAME_MAX + 1])
 {
-    const struct cell *cell = &reader->cells[column];
+    const struct csv_cell *cell = &reader->cells[column];
 
     if (!api_is_name(cell->text, cell->size)) {
         return REFUSE(reader, "%s must be 1 to %d of A-Z a-z 0-9 . _ -",
@@ -244,23 +176,23 @@ static int read_timestamp(struct reader *reader, uint64_t *out)
         char before; /* Stands in front of it. */
     } parts[] = {{0, 4, 1, 9999, 0},  {5, 2, 1, 12, '-'},  {8, 2, 1, 31, '-'},
                  {11, 2, 0, 23, ' '}, {14, 2, 0, 59, ':'}, {17, 2, 0, 60, ':'}};
-    const struct cell *cell = &reader->cells[COLUMN_TIMESTAMP];
+    const struct csv_cell *cell = &reader->cells[COLUMN_TIMESTAMP];
     bool is_good = cell->size >= 19 && cell->size <= 29 && cell->size != 20;
     uint64_t v[6] = {0};
     uint64_t ms = 0;
 
     for (size_t i = 0; is_good && i < 6; i++) {
-        struct cell part = {cell->text + parts[i].at, parts[i].size};
+        struct csv_cell part = {cell->text + parts[i].at, parts[i].size};
 
         is_good = (i == 0 || part.text[-1] == parts[i].before) &&
-                  read_digits(&part, parts[i].max, &v[i]) &&
+                  csv_number(&part, parts[i].max, &v[i]) &&
                   v[i] >= parts[i].min;
     }
     if (is_good && cell->size > 19) {
-        struct cell fraction = {cell->text + 20, cell->size - 20};
+        struct csv_cell fraction = {cell->text + 20, cell->size - 20};
 
         is_good =
-            cell->text[19] == '.' && read_digits(&fraction, 999999999, &ms);
+            cell->text[19] == '.' && csv_number(&fraction, 999999999, &ms);
         for (size_t digits = fraction.size; digits > 3; digits--) {
             ms /= 10;
         }
@@ -355,7 +287,7 @@ static int append_row(struct trace *trace, const struct trace_row *row)
     return E_OK;
 }
 
-static int read_row(struct reader *reader, struct cell line)
+static int read_row(struct reader *reader, struct csv_cell line)
 {
     struct trace_row row = {0};
     int rc = split_row(reader, line);
@@ -395,18 +327,18 @@ int trace_parse(const char *data,
         .options = options,
         .trace = out,
         .error = error,
-        .at = data,
-        .end = data + size,
+        .csv = {.at = data, .end = data + size},
     };
-    struct cell line;
+    struct csv_cell line;
     int rc;
 
     *out = (struct trace){0};
     *error = (struct trace_error){0};
     rc = read_header(&reader);
-    while (rc == E_OK && next_line(&reader, &line)) {
+    while (rc == E_OK && csv_line(&reader.csv, &line)) {
         rc = read_row(&reader, line);
     }
+    error->line = reader.csv.line;
     if (rc == E_OK && out->count == 0) {
         error->line = 0;
         rc = REFUSE(&reader, "the file has no rows");

@@ -2,26 +2,9 @@
  * shapes are fixed, so only the texts need care. */
 #include "proto/api.h"
 
+#include "proto/put.h"
+
 #include <assert.h>
-
-/* Append a member with a number: @name comes with its comma, quotes and
- * colon, as in ",\"token\":". */
-static void put_number(struct buf *out, const char *name, uint64_t number)
-{
-    buf_text(out, name);
-    buf_u64(out, number);
-}
-
-/* The same with a text, or null where it is NULL. */
-static void put_text(struct buf *out, const char *name, const char *text)
-{
-    buf_text(out, name);
-    if (text == NULL) {
-        buf_text(out, "null");
-    } else {
-        buf_json(out, text);
-    }
-}
 
 static void put_devices(struct buf *out, const struct api_grant *grant)
 {

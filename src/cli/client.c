@@ -1,0 +1,403 @@
+#include "cli/client.h"
+
+#include "base/clock.h"
+#include "cli/endpoint.h"
+#include "cli/say.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CONNECT_MS = 5000,
+    BODY_MAX = 64 << 20, /* More than any status can be. */
+    TOKEN_MAX = 4096
+};
+
+struct client {
+    struct endpoints endpoints;
+    size_t endpoint; /* That of the newest call. */
+    size_t tried;    /* Endpoints that took no connection in this call. */
+    CURLM *multi;
+    CURL *easy;
+    struct curl_slist *headers;
+    char *path; /* Of the call in progress. */
+    char *request;
+    uint64_t limit_at_ms; /* Monotonic. */
+    struct buf body;
+    bool is_busy;
+    char trouble[CURL_ERROR_SIZE]; /* Why the newest call did not arrive. */
+};
+
+void client_answer_init(struct client_answer *answer)
+{
+    *answer = (struct client_answer){.error = E_OK};
+    buf_init(&answer->body, BODY_MAX);
+    buf_init(&answer->trouble, 0);
+}
+
+void client_answer_release(struct client_answer *answer)
+{
+    buf_release(&answer->body);
+    buf_release(&answer->trouble);
+    answer->error = E_OK;
+}
+
+/* Add the bearer token in the file GPUCOORD_AUTH_FILE, if it is set. */
+static int add_token(struct curl_slist **headers)
+{
+    const char *path = getenv("GPUCOORD_AUTH_FILE");
+    char line[TOKEN_MAX + 32] = "Authorization: Bearer ";
+    size_t size = strlen(line);
+    struct curl_slist *more;
+    FILE *file;
+
+    if (path == NULL || path[0] == '\0') {
+        return E_OK;
+    }
+    file = fopen(path, "re");
+    if (file == NULL) {
+        say("cannot open GPUCOORD_AUTH_FILE '%s': %s", path, strerror(errno));
+        return E_INVALID;
+    }
+    if (fgets(line + size, TOKEN_MAX, file) == NULL) {
+        line[size] = '\0';
+    }
+    (void)fclose(file);
+    size += strcspn(line + size, "\r\n");
+    line[size] = '\0';
+    more = curl_slist_append(*headers, line);
+    if (more == NULL) {
+        return E_NOMEM;
+    }
+    *headers = more;
+    return E_OK;
+}
+
+/* Gather the parts of a client whose endpoints are known. */
+static int build(struct client *client)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return E_NOMEM;
+    }
+    client->multi = curl_multi_init();
+    client->headers = curl_slist_append(NULL, "Content-Type: application/json");
+    if (client->multi == NULL || client->headers == NULL) {
+        return E_NOMEM;
+    }
+    return add_token(&client->headers);
+}
+
+int client_open(struct client **out)
+{
+    struct client *client = calloc(1, sizeof *client);
+    int rc;
+
+    if (client == NULL) {
+        say("%s", err_text(E_NOMEM));
+        return E_NOMEM;
+    }
+    buf_init(&client->body, BODY_MAX);
+    rc = endpoints_find(&client->endpoints);
+    if (rc == E_OK && client->endpoints.count == 0) {
+        say("the coordinator is switched off: GPUCOORD_URL is 'off'");
+        rc = E_UNREACHABLE;
+    }
+    if (rc == E_OK) {
+        rc = build(client);
+    }
+    if (rc == E_NOMEM) {
+        say("%s", err_text(rc));
+    }
+    if (rc != E_OK) {
+        goto err;
+    }
+    *out = client;
+    return E_OK;
+
+err:
+    client_close(client);
+    return rc;
+}
+
+void client_close(struct client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    client_drop(client);
+    if (client->multi != NULL) {
+        (void)curl_multi_cleanup(client->multi);
+    }
+    curl_slist_free_all(client->headers);
+    buf_release(&client->body);
+    free(client);
+    curl_global_cleanup();
+}
+
+bool client_is_local(const struct client *client)
+{
+    return client->endpoints.items[client->endpoint].socket[0] != '\0';
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct client *client = arg;
+
+    buf_add(&client->body, data, size * count);
+    return buf_error(&client->body) == E_OK ? size * count : 0;
+}
+
+static void drop_easy(struct client *client)
+{
+    if (client->easy == NULL) {
+        return;
+    }
+    (void)curl_multi_remove_handle(client->multi, client->easy);
+    curl_easy_cleanup(client->easy);
+    client->easy = NULL;
+}
+
+void client_drop(struct client *client)
+{
+    drop_easy(client);
+    free(client->path);
+    free(client->request);
+    client->path = NULL;
+    client->request = NULL;
+    client->is_busy = false;
+}
+
+/* Set one option; once @ok is false it stays so. */
+#define SET(ok, easy, option, value) \
+    ((ok) = curl_easy_setopt((easy), (option), (value)) == CURLE_OK && (ok))
+
+/* Hand the call to curl, for the present endpoint. */
+static int send_call(struct client *client)
+{
+    const struct endpoint *to = &client->endpoints.items[client->endpoint];
+    uint64_t now_ms = clock_mono_ms();
+    uint64_t left_ms =
+        client->limit_at_ms > now_ms ? client->limit_at_ms - now_ms : 1;
+    CURL *easy = curl_easy_init();
+    char url[ENDPOINT_TEXT_MAX + 512];
+    bool ok = true;
+
+    if (easy == NULL) {
+        return E_NOMEM;
+    }
+    (void)snprintf(url, sizeof url, "%s%s", to->base, client->path);
+    SET(ok, easy, CURLOPT_URL, url);
+    if (to->socket[0] != '\0') {
+        SET(ok, easy, CURLOPT_UNIX_SOCKET_PATH, to->socket);
+    }
+    if (client->request != NULL) {
+        SET(ok, easy, CURLOPT_POSTFIELDS, client->request);
+    }
+    SET(ok, easy, CURLOPT_HTTPHEADER, client->headers);
+    SET(ok, easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(ok, easy, CURLOPT_PROXY, ""); /* It is never behind one. */
+    SET(ok, easy, CURLOPT_NOSIGNAL, 1L);
+    SET(ok, easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    SET(ok, easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    SET(ok, easy, CURLOPT_TIMEOUT_MS,
+        left_ms > LONG_MAX ? LONG_MAX : (long)left_ms);
+    SET(ok, easy, CURLOPT_WRITEFUNCTION, take_body);
+    SET(ok, easy, CURLOPT_WRITEDATA, client);
+    SET(ok, easy, CURLOPT_ERRORBUFFER, client->trouble);
+    client->trouble[0] = '\0';
+    buf_clear(&client->body);
+    if (!ok || curl_multi_add_handle(client->multi, easy) != CURLM_OK) {
+        curl_easy_cleanup(easy);
+        return E_NOMEM;
+    }
+    client->easy = easy;
+    return E_OK;
+}
+
+int client_start(struct client *client,
+                 const char *path,
+                 const char *body,
+                 uint64_t limit_ms)
+{
+    int rc;
+
+    client_drop(client);
+    client->tried = 0;
+    client->limit_at_ms = clock_mono_ms() + limit_ms;
+    client->path = strdup(path);
+    client->request = body == NULL ? NULL : strdup(body);
+    if (client->path == NULL || (body != NULL && client->request == NULL)) {
+        client_drop(client);
+        return E_NOMEM;
+    }
+    rc = send_call(client);
+    if (rc != E_OK) {
+        client_drop(client);
+        return rc;
+    }
+    client->is_busy = true;
+    return E_OK;
+}
+
+/* Read the body that came with @status into @answer. */
+static void read_body(long status, struct client_answer *answer)
+{
+    struct api_answer *said = &answer->said;
+    int rc =
+        api_parse_answer(buf_string(&answer->body), answer->body.size, said);
+    const char *type = strrchr(said->type, '/');
+
+    if (rc == E_OK && status >= 200 && status < 300) {
+        answer->error = E_OK;
+        return;
+    }
+    answer->error = rc == E_OK && type != NULL ? err_find(type + 1) : 0;
+    if (answer->error == 0) {
+        answer->error = rc == E_NOMEM ? E_NOMEM : E_IO;
+        (void)snprintf(said->detail, sizeof said->detail,
+                       "the answer, HTTP %ld, is not a coordinator's", status);
+    }
+}
+
+/* Say whether @result means that nothing of the call has been sent. */
+static bool took_no_connection(const struct client *client, CURLcode result)
+{
+    double connected = 0;
+
+    (void)curl_easy_getinfo(client->easy, CURLINFO_CONNECT_TIME, &connected);
+    return result == CURLE_COULDNT_CONNECT ||
+           result == CURLE_COULDNT_RESOLVE_HOST ||
+           (result == CURLE_OPERATION_TIMEDOUT && connected <= 0);
+}
+
+/* Append why no answer came, and what to do about it. */
+static void explain(const struct client *client,
+                    CURLcode result,
+                    bool was_sent,
+                    struct buf *out)
+{
+    const struct endpoints *places = &client->endpoints;
+    size_t i;
+
+    if (was_sent) {
+        buf_printf(out, "the coordinator at %s did not answer: %s",
+                   places->items[client->endpoint].text,
+                   client->trouble[0] != '\0' ? client->trouble
+                                              : curl_easy_strerror(result));
+        return;
+    }
+    buf_text(out, "no coordinator at ");
+    for (i = 0; i < places->count; i++) {
+        buf_printf(out, "%s%s", i == 0 ? "" : " or ", places->items[i].text);
+    }
+    buf_text(out, ": start one with 'gpucoord serve', or 'systemctl start "
+                  "gpucoord'");
+}
+
+/* Turn the finished call into @answer. */
+static void
+finish(struct client *client, CURLcode result, struct client_answer *answer)
+{
+    long status = 0;
+
+    (void)curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
+    client_answer_release(answer);
+    answer->said = (struct api_answer){.lease = 0};
+    answer->was_sent = !took_no_connection(client, result);
+    if (result != CURLE_OK) {
+        answer->error = E_UNREACHABLE;
+        explain(client, result, answer->was_sent, &answer->trouble);
+    } else {
+        answer->body = client->body;
+        buf_init(&client->body, BODY_MAX);
+        read_body(status, answer);
+    }
+    client_drop(client);
+}
+
+/* Look whether curl is done; E_TIMEOUT while it is not. */
+static int collect(struct client *client, struct client_answer *answer)
+{
+    CURLMsg *message;
+    CURLcode result;
+    int left;
+
+    do {
+        message = curl_multi_info_read(client->multi, &left);
+    } while (message != NULL && message->msg != CURLMSG_DONE);
+    if (message == NULL) {
+        return E_TIMEOUT;
+    }
+    result = message->data.result;
+    if (took_no_connection(client, result) &&
+        ++client->tried < client->endpoints.count) {
+        drop_easy(client);
+        client->endpoint = (client->endpoint + 1) % client->endpoints.count;
+        if (send_call(client) == E_OK) {
+            return E_TIMEOUT;
+        }
+        client_drop(client);
+        answer->error = E_NOMEM;
+        return E_OK;
+    }
+    finish(client, result, answer);
+    return E_OK;
+}
+
+int client_wait(struct client *client,
+                int wake_fd,
+                uint64_t wait_ms,
+                struct client_answer *answer)
+{
+    uint64_t until_ms = clock_mono_ms() + wait_ms;
+
+    for (;;) {
+        struct curl_waitfd wake = {.fd = wake_fd, .events = CURL_WAIT_POLLIN};
+        uint64_t now_ms;
+        int running;
+
+        (void)curl_multi_perform(client->multi, &running);
+        if (client->is_busy && collect(client, answer) == E_OK) {
+            return E_OK;
+        }
+        now_ms = clock_mono_ms();
+        if (now_ms >= until_ms) {
+            return E_TIMEOUT;
+        }
+        wait_ms = until_ms - now_ms;
+        (void)curl_multi_poll(client->multi, &wake, wake_fd >= 0 ? 1 : 0,
+                              wait_ms > INT_MAX ? INT_MAX : (int)wait_ms, NULL);
+        if (wake.revents != 0) {
+            return E_TIMEOUT;
+        }
+    }
+}
+
+void client_call(struct client *client,
+                 const char *path,
+                 const char *body,
+                 uint64_t limit_ms,
+                 struct client_answer *answer)
+{
+    int rc = client_start(client, path, body, limit_ms);
+
+    if (rc != E_OK) {
+        client_answer_release(answer);
+        answer->error = rc;
+    }
+    client_finish(client, answer);
+}
+
+void client_finish(struct client *client, struct client_answer *answer)
+{
+    bool is_over = !client->is_busy;
+
+    while (!is_over) {
+        is_over = client_wait(client, -1, UINT64_C(3600000), answer) == E_OK;
+    }
+}

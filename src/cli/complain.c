@@ -1,0 +1,42 @@
+#include "cli/complain.h"
+
+#include "cli/say.h"
+
+/* What to do about @error; "" where there is no advice. */
+static const char *advice(int error)
+{
+    switch (error) {
+    case E_STALE:
+    case E_REVOKED:
+    case E_ENDED:
+        return "; somebody else may hold the gpu by now: stop using it and "
+               "request it again";
+    case E_TIMEOUT:
+        return "; 'gpucoord why' says who is in the way";
+    case E_AMBIGUOUS:
+        return "; name the lease and its token";
+    case E_DRAINING:
+        return "; 'gpucoord undrain' ends it";
+    case E_RESTARTING:
+        return "; try again";
+    case E_FORBIDDEN:
+        return "; use the coordinator's socket";
+    default:
+        return "";
+    }
+}
+
+int complain(const struct client_answer *answer, const char *what)
+{
+    const struct api_answer *said = &answer->said;
+
+    if (answer->trouble.size > 0) {
+        say("%s: %s", what, buf_string(&answer->trouble));
+    } else {
+        say("%s: %s%s%s%s%s%s", what, said->field,
+            said->field[0] != '\0' ? ": " : "", err_text(answer->error),
+            said->detail[0] != '\0' ? ": " : "", said->detail,
+            advice(answer->error));
+    }
+    return err_exit(answer->error);
+}

@@ -1,0 +1,89 @@
+#include "daemon/answer.h"
+
+#include "daemon/daemon.h"
+#include "http/http.h"
+#include "http/problem.h"
+#include "proto/api.h"
+
+int answer_json(struct daemon *daemon,
+                uint64_t conn,
+                int status,
+                const struct buf *body,
+                uint64_t tag)
+{
+    struct http_response response = {.status = status,
+                                     .content_type = "application/json",
+                                     .body = body->data,
+                                     .body_size = body->size,
+                                     .tag = tag};
+
+    if (buf_error(body) != E_OK) {
+        answer_problem(daemon, conn, E_NOMEM, NULL, NULL);
+        return E_NOMEM;
+    }
+    return http_reply(daemon->http, conn, &response);
+}
+
+void answer_text(struct daemon *daemon,
+                 uint64_t conn,
+                 const char *type,
+                 const struct buf *body)
+{
+    struct http_response response = {.status = 200,
+                                     .content_type = type,
+                                     .body = body->data,
+                                     .body_size = body->size};
+    int rc = buf_error(body);
+
+    if (rc != E_OK) {
+        answer_problem(daemon, conn, rc, NULL, NULL);
+        return;
+    }
+    (void)!http_reply(daemon->http, conn, &response);
+}
+
+static void send_problem(struct daemon *daemon,
+                         uint64_t conn,
+                         const struct http_problem *problem)
+{
+    (void)!http_reply_problem(daemon->http, conn, problem, 0);
+}
+
+void answer_problem(struct daemon *daemon,
+                    uint64_t conn,
+                    int code,
+                    const char *detail,
+                    const char *field)
+{
+    struct http_problem problem = {
+        .code = code, .detail = detail, .field = field};
+
+    send_problem(daemon, conn, &problem);
+}
+
+void answer_bad_body(struct daemon *daemon,
+                     uint64_t conn,
+                     const struct api_error *error)
+{
+    answer_problem(daemon, conn, error->code,
+                   error->detail[0] == '\0' ? NULL : error->detail,
+                   error->field[0] == '\0' ? NULL : error->field);
+}
+
+void answer_later(struct daemon *daemon,
+                  uint64_t conn,
+                  int code,
+                  const char *detail,
+                  uint64_t retry_after_ms)
+{
+    struct http_problem problem = {
+        .code = code, .detail = detail, .retry_after_ms = retry_after_ms};
+
+    send_problem(daemon, conn, &problem);
+}
+
+struct buf *answer_buf(struct daemon *daemon)
+{
+    buf_clear(&daemon->text);
+    return &daemon->text;
+}

@@ -1,0 +1,161 @@
+/* metrics.c - GET /metrics: counts in Prometheus' text form (C13). */
+#include "base/clock.h"
+#include "core/lease.h"
+#include "daemon/answer.h"
+#include "daemon/daemon.h"
+#include "daemon/driver.h"
+#include "daemon/gpus.h"
+#include "daemon/records.h"
+#include "daemon/routes.h"
+#include "http/http.h"
+
+#include <inttypes.h>
+
+/* Append the two lines that introduce a metric. */
+static void
+head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Append a metric without labels. */
+static void plain(struct buf *out,
+                  const char *name,
+                  const char *type,
+                  const char *help,
+                  uint64_t value)
+{
+    head(out, name, type, help);
+    buf_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void write_counters(const struct core_stats *stats, struct buf *out)
+{
+    const struct {
+        const char *name;
+        const char *help;
+        uint64_t value;
+    } counters[] = {
+        {"gpucoord_grants_total", "First grants.", stats->grants},
+        {"gpucoord_resumes_total", "Paused leases granted again.",
+         stats->resumes},
+        {"gpucoord_pauses_total", "Holders asked to pause.", stats->pauses},
+        {"gpucoord_acks_total", "Pauses acknowledged and verified.",
+         stats->acks},
+        {"gpucoord_expiries_total", "Leases not renewed in time.",
+         stats->expiries},
+        {"gpucoord_revocations_total", "Leases taken back.",
+         stats->revocations},
+        {"gpucoord_timeouts_total", "Requests not granted in time.",
+         stats->timeouts},
+        {"gpucoord_advisories_total", "Exclusive grants without verified room.",
+         stats->advisories},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+        plain(out, counters[i].name, "counter", counters[i].help,
+              counters[i].value);
+    }
+}
+
+static void write_states(const struct core_stats *stats, struct buf *out)
+{
+    int state;
+
+    head(out, "gpucoord_leases", "gauge", "Live leases by state.");
+    for (state = 0; state < LEASE_ENDED; state++) {
+        buf_printf(out, "gpucoord_leases{state=\"%s\"} %" PRIu64 "\n",
+                   lease_state_name((enum lease_state)state),
+                   stats->leases[state]);
+    }
+}
+
+static void write_classes(const struct daemon *daemon, struct buf *out)
+{
+    uint32_t count = CORE_CLASS(daemon->core_config.class_count);
+    struct core_class_view view;
+    char name[65];
+    uint32_t i;
+
+    head(out, "gpucoord_class_grants_total", "counter",
+         "First grants by class.");
+    for (i = 0; i < count; i++) {
+        core_class_view(driver_core(daemon->driver), i, &view);
+        records_class_name(daemon->config, i, name);
+        buf_printf(out,
+                   "gpucoord_class_grants_total{class=\"%s\"} %" PRIu64 "\n",
+                   name, view.grants);
+    }
+    head(out, "gpucoord_class_waiting", "gauge", "Attended waiters by class.");
+    for (i = 0; i < count; i++) {
+        core_class_view(driver_core(daemon->driver), i, &view);
+        records_class_name(daemon->config, i, name);
+        buf_printf(out, "gpucoord_class_waiting{class=\"%s\"} %" PRIu64 "\n",
+                   name, view.waiting);
+    }
+}
+
+static void write_devices(const struct daemon *daemon, struct buf *out)
+{
+    static const char *const names[] = {"capacity", "used",     "charged",
+                                        "resident", "unleased", "free"};
+    uint32_t i;
+
+    head(out, "gpucoord_device_vram_mib", "gauge",
+         "VRAM of a device by what it is.");
+    for (i = 0; i < daemon->core_config.device_count; i++) {
+        struct core_device_view view;
+        size_t j;
+
+        core_device_view(driver_core(daemon->driver), i, &view);
+        for (j = 0; j < sizeof(names) / sizeof(names[0]); j++) {
+            const uint32_t figures[] = {view.capacity_mib, view.used_mib,
+                                        view.charged_mib,  view.resident_mib,
+                                        view.unleased_mib, view.free_mib};
+
+            buf_printf(out,
+                       "gpucoord_device_vram_mib{device=\"%" PRIu32
+                       "\",uuid=\"%s\",kind=\"%s\"} %" PRIu32 "\n",
+                       i, gpus_uuid(daemon, i), names[j], figures[j]);
+        }
+    }
+}
+
+static void write_daemon(const struct daemon *daemon, struct buf *out)
+{
+    struct driver_stats stats;
+
+    driver_stats(daemon->driver, &stats);
+    plain(out, "gpucoord_events_total", "counter", "Events fed to the core.",
+          stats.events);
+    plain(out, "gpucoord_commits_total", "counter",
+          "Transactions of the store.", stats.commits);
+    plain(out, "gpucoord_commits_failed_total", "counter",
+          "Transactions that failed.", stats.commits_failed);
+    head(out, "gpucoord_commit_seconds_total", "counter",
+         "Time spent in transactions.");
+    buf_printf(out, "gpucoord_commit_seconds_total %.6f\n",
+               (double)stats.commit_ns / 1e9);
+    plain(out, "gpucoord_connections", "gauge", "Open connections.",
+          http_connection_count(daemon->http));
+    plain(out, "gpucoord_uptime_seconds", "gauge", "Time since the start.",
+          (clock_mono_ms() - daemon->started_mono_ms) / 1000);
+}
+
+void metrics_handle(struct daemon *daemon,
+                    const struct http_request *request,
+                    const char *last)
+{
+    struct buf *body = answer_buf(daemon);
+    struct core_stats stats;
+
+    (void)last;
+    core_stats(driver_core(daemon->driver), &stats);
+    write_counters(&stats, body);
+    write_states(&stats, body);
+    write_classes(daemon, body);
+    write_devices(daemon, body);
+    write_daemon(daemon, body);
+    answer_text(daemon, request->conn, "text/plain; version=0.0.4", body);
+}

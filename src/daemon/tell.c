@@ -1,0 +1,40 @@
+#include "daemon/tell.h"
+
+#include "core/lease.h"
+#include "daemon/control.h"
+#include "daemon/daemon.h"
+#include "daemon/driver.h"
+#include "daemon/events.h"
+#include "daemon/look.h"
+#include "daemon/names.h"
+#include "daemon/observed.h"
+#include "daemon/waiters.h"
+#include "daemon/watch.h"
+
+static void lease_ended(struct daemon *daemon, uint64_t lease)
+{
+    struct core_lease_view view;
+
+    if (core_lease_view(driver_core(daemon->driver), lease, &view) == E_OK &&
+        view.reason == CORE_REASON_RELEASED) {
+        observed_add(daemon->observed, view.row.service, view.held_ms);
+    }
+    waiters_lease_ended(daemon, lease);
+    watch_forget(daemon->watch, lease);
+    names_forget(daemon->names, lease);
+}
+
+void tell_message(struct daemon *daemon, const struct core_message *message)
+{
+    waiters_tell(daemon, message);
+    control_tell(daemon, message);
+    events_tell(daemon, message);
+    if (message->type == CORE_MSG_STATE) {
+        look_tell(daemon, message->lease);
+        if (message->state == LEASE_ENDED) {
+            lease_ended(daemon, message->lease);
+        }
+    } else if (message->type == CORE_MSG_STOPPED) {
+        daemon_leave(daemon);
+    }
+}

@@ -1,0 +1,81 @@
+/* turn.h - what one turn of the loop has changed, until it is stored.
+ *
+ * Two lists.  The deliveries (messages of the core, replies to calls) wait for
+ * the commit.  The calls are kept so that those of a turn that did not commit
+ * can be refused or made again.  The memory is used again from turn to turn.
+ */
+#ifndef GPUCOORD_DAEMON_TURN_H
+#define GPUCOORD_DAEMON_TURN_H
+
+#include "base/err.h"
+#include "core/core.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How a call is answered once what it did is stored.  Not having one is
+ * normal: a deadline has no caller. */
+struct driver_reply {
+    /* NULL = nobody waits. */
+    void (*send)(void *arg, const struct driver_reply *reply);
+    void *arg;
+    uint64_t conn;  /* The caller's; not looked at here. */
+    uint64_t token; /* What the caller gave. */
+    uint64_t lease; /* Filled in by the driver; 0 = none. */
+    int rc;         /* Likewise: of core_step(), or of the commit. */
+    bool is_repeat; /* Likewise. */
+};
+
+struct delivery {
+    bool is_reply;
+    union {
+        struct driver_reply reply;
+        struct core_message message;
+    };
+};
+
+struct call {
+    struct core_event event;
+    struct driver_reply reply;
+};
+
+struct turn {
+    struct delivery *deliveries;
+    size_t delivery_count;
+    size_t delivery_capacity;
+    struct call *calls;
+    size_t call_count;
+    size_t call_capacity;
+    bool has_records;
+    bool needs_fsync;
+};
+
+/* Free what @turn owns. */
+void turn_release(struct turn *turn);
+
+/* Forget the contents; keep the memory. */
+void turn_clear(struct turn *turn);
+
+/* Make room for one call, its reply and @messages messages.
+ *
+ * Errors:
+ *   E_NOMEM  nothing has changed.
+ */
+MUST_USE int turn_reserve(struct turn *turn, size_t messages);
+
+/* Add a call, copied; turn_reserve() was called for it. */
+void turn_add_call(struct turn *turn,
+                   const struct core_event *event,
+                   const struct driver_reply *reply);
+
+/* Add a reply, copied; likewise. */
+void turn_add_reply(struct turn *turn, const struct driver_reply *reply);
+
+/* Add a message, copied; likewise. */
+void turn_add_message(struct turn *turn, const struct core_message *message);
+
+/* Say whether there is nothing to deliver, store or make again. */
+bool turn_is_empty(const struct turn *turn);
+
+#endif

@@ -1,0 +1,87 @@
+/* views.h - the JSON in which the daemon shows its state.
+ *
+ * GET /gpu/leases/{lease}, and in the lists of /gpu/status, a lease is
+ *
+ *   {"lease":42,"token":1007|null,"state":"held","service_id":"x",
+ *    "class":"chatbot"|null,"priority":0,"job_id":"j"|null,"metadata":{},
+ *    "devices":[{"index":0,"uuid":"GPU-...","vram_mib":24320}],
+ *    "vram_mib":4096|null,"gpus":1,"preemptible":true,"hears":true,
+ *    "guarantee":"verified"|null,"submitted_at":ISO,"since":ISO,
+ *    "state_ms":1200,"waited_ms":3,"held_ms":1200|null,
+ *    "expires_in_ms":28800|null,"deadline_in_ms":9000|null,
+ *    "requester":"gemma"|null,"release_mib":4096|null,"reason":"..."|null,
+ *    "why":null|{why}}
+ *
+ * `vram_mib` null is the whole device.  `devices` are those held, or left by
+ * a pause; empty before the first grant.  `why` is there while it waits:
+ *
+ *   {"wait":"holder","position":1,"text":"'x' holds it (lease 41) ...",
+ *    "blocker":null|{"lease":41,"service_id":"x","state":"pausing",
+ *                    "rung":"ask"|null,"hears":true},
+ *    "until_in_ms":8000|null,"device":0|null,"need_mib":4096|null,
+ *    "free_mib":1000,"estimate_ms":900|null,"observations":12}
+ *
+ * `rung` is "ask" while the blocker is asked to pause, "reclaim" while it is
+ * cleared away.  An estimate that rests on fewer than five observed holds of
+ * the blocker's service is null: unknown.
+ *
+ * GET /gpu/status is
+ *
+ *   {"version":"0.1.0","time":ISO,"uptime_ms":5,"scheduler_running":true,
+ *    "draining":false,"stopping":false,"bypass":false,"bypass_ms":null,
+ *    "store":"ok"|"store-full"|"store-failed",
+ *    "devices":[{"index":0,"uuid":"...","name":"...","source":"nvml",
+ *      "state":"ok"|"stale"|"gone","age_ms":12|null,"capacity_mib":24576,
+ *      "reserve_mib":256,"used_mib":900|null,"charged_mib":0,
+ *      "resident_mib":0,"unleased_mib":900,"free_mib":23420,
+ *      "measured":true,"drained":false,"overcommitted":false,
+ *      "linger":null|{"service_id":"x","ms":300}}],
+ *    "gpu_lock":{"is_locked":true,"current_holder":null|{"job_id":"j",
+ *      "job_type":"chatbot","metadata":{},"since":ISO}},
+ *    "holders":[lease],"paused":[lease],"waiters":[lease],
+ *    "waiting":3,"away":0,"queue_sizes":{"chatbot":0},
+ *    "classes":[{"name":"chatbot","priority":0,"weight":50,
+ *      "max_consecutive":0,"grants":7,"share":0.7,"consecutive":0,
+ *      "waiting":0,"away":0,"held":1,"paused":0}],
+ *    "stats":{"grants":{"chatbot":7},"consecutive":{"chatbot":0},
+ *      "last_job_type":"chatbot"|null,"grants_total":7,"resumes":0,
+ *      "pauses":0,"acks":0,"expiries":0,"revocations":0,"timeouts":0,
+ *      "advisories":0,"offers":0,"unloads":0}}
+ *
+ * The implicit class of priority p is shown as "priority-p", and only where
+ * something was ever asked there.  `waiters` has at most VIEWS_WAITERS a
+ * class, in their order; `waiting` and `away` count all of them.
+ */
+#ifndef GPUCOORD_DAEMON_VIEWS_H
+#define GPUCOORD_DAEMON_VIEWS_H
+
+#include "base/buf.h"
+#include "core/core.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct daemon;
+
+enum {
+    VIEWS_WAITERS = 100
+};
+
+/* Append the lease of @view. */
+void views_lease(struct daemon *daemon,
+                 const struct core_lease_view *view,
+                 struct buf *out);
+
+/* Append why the lease of @view waits; null where it does not. */
+void views_why(struct daemon *daemon,
+               const struct core_lease_view *view,
+               struct buf *out);
+
+/* Append who holds the devices of the set @devices (0 = any) and until when,
+ * as a sentence for people; nothing where nobody does. */
+void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out);
+
+/* Append the whole status. */
+void views_status(struct daemon *daemon, struct buf *out);
+
+#endif

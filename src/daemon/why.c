@@ -1,0 +1,226 @@
+/* why.c - on whom a lease waits, until when, and about how long (C10). */
+#include "core/lease.h"
+#include "daemon/daemon.h"
+#include "daemon/driver.h"
+#include "daemon/grants.h"
+#include "daemon/members.h"
+#include "daemon/names.h"
+#include "daemon/observed.h"
+#include "daemon/views.h"
+
+#include <inttypes.h>
+
+/* What is known of a wait, and of the lease in the way. */
+struct wait {
+    struct core_why why;
+    struct core_lease_view blocker; /* Valid where .why.blocker is not 0. */
+    const char *blocker_name;       /* Its service; "" = none. */
+    uint64_t now_ms;
+};
+
+static const char *sentence(enum core_wait wait)
+{
+    switch (wait) {
+    case CORE_WAIT_NOTHING:
+        return "waits for nothing";
+    case CORE_WAIT_STARTUP:
+        return "the coordinator has just started";
+    case CORE_WAIT_DRAINING:
+        return "nothing new is granted: draining";
+    case CORE_WAIT_AWAY:
+        return "nobody attends the request";
+    case CORE_WAIT_DEVICE:
+        return "the device cannot be used now";
+    case CORE_WAIT_HOLDER:
+        return "held by";
+    case CORE_WAIT_PAUSE:
+        return "asked to pause:";
+    case CORE_WAIT_VRAM:
+        return "VRAM is given back, not yet measured free, by";
+    case CORE_WAIT_RECLAIM:
+        return "being cleared away:";
+    case CORE_WAIT_RESIDENT:
+        return "a warm model is in the way, of";
+    case CORE_WAIT_LINGER:
+        return "a seat is kept for";
+    case CORE_WAIT_LIMIT:
+        return "its class has had its turns in a row";
+    case CORE_WAIT_TURN:
+        return "before it is";
+    case CORE_WAIT_OPERATOR:
+        return "paused by an operator";
+    case CORE_WAITS:
+        break;
+    }
+    return "";
+}
+
+static void
+wait_fill(const struct daemon *daemon, uint64_t lease, struct wait *out)
+{
+    const struct core *core = driver_core(daemon->driver);
+
+    *out = (struct wait){.now_ms = driver_now_ms(daemon->driver)};
+    out->blocker_name = "";
+    if (core_why(core, lease, &out->why) != E_OK) {
+        return;
+    }
+    if (out->why.blocker != 0 &&
+        core_lease_view(core, out->why.blocker, &out->blocker) != E_OK) {
+        out->why.blocker = 0;
+    }
+    if (out->why.blocker != 0) {
+        out->blocker_name =
+            names_service_name(daemon->names, out->blocker.row.service);
+    } else {
+        out->blocker_name = names_service_name(daemon->names, out->why.service);
+    }
+}
+
+/* Append the wait as a sentence for people. */
+static void write_text(const struct wait *wait, struct buf *out)
+{
+    struct buf text;
+
+    buf_init(&text, 0);
+    buf_text(&text, sentence(wait->why.wait));
+    if (wait->blocker_name[0] != '\0') {
+        buf_printf(&text, " '%s'", wait->blocker_name);
+    }
+    if (wait->why.blocker != 0) {
+        buf_printf(&text, " (lease %" PRIu64 ")", wait->why.blocker);
+    }
+    if (wait->why.wait == CORE_WAIT_HOLDER && !wait->why.blocker_hears) {
+        buf_text(&text, ", which cannot be asked to pause");
+    }
+    if (wait->why.wait == CORE_WAIT_HOLDER && wait->why.blocker_protected) {
+        buf_text(&text, ", which has just begun");
+    }
+    member_text(out, "text", buf_string(&text));
+    buf_release(&text);
+}
+
+/* Return the rung of the ladder that the blocker is on; NULL = none. */
+static const char *rung_of(const struct wait *wait)
+{
+    if (wait->why.wait == CORE_WAIT_PAUSE) {
+        return "ask";
+    }
+    return wait->why.wait == CORE_WAIT_RECLAIM ? "reclaim" : NULL;
+}
+
+static void write_blocker(const struct wait *wait, struct buf *out)
+{
+    const struct core_lease_view *blocker = &wait->blocker;
+
+    if (wait->why.blocker == 0) {
+        member_text(out, "blocker", NULL);
+        return;
+    }
+    member_name(out, "blocker");
+    buf_text(out, "{\"lease\":");
+    buf_u64(out, wait->why.blocker);
+    member_text(out, "service_id", wait->blocker_name);
+    member_text(out, "state",
+                lease_state_name((enum lease_state)blocker->row.state));
+    member_text(out, "rung", rung_of(wait));
+    member_bool(out, "hears", blocker->can_hear);
+    buf_byte(out, '}');
+}
+
+/* Append how long the blocker may go on, by what its service did before. */
+static void write_estimate(const struct daemon *daemon,
+                           const struct wait *wait,
+                           struct buf *out)
+{
+    const struct core_lease_row *row = &wait->blocker.row;
+    bool holds = wait->why.blocker != 0 &&
+                 lease_state_holds((enum lease_state)row->state);
+    uint64_t left_ms = 0;
+    bool is_known =
+        holds &&
+        observed_left(daemon->observed, row->service,
+                      wait->now_ms - row->first_granted_at_ms, &left_ms);
+
+    member_maybe(out, "estimate_ms", is_known, left_ms);
+    member_u64(out, "observations",
+               holds ? observed_count(daemon->observed, row->service) : 0);
+}
+
+void views_why(struct daemon *daemon,
+               const struct core_lease_view *view,
+               struct buf *out)
+{
+    struct wait wait;
+    bool has_until;
+
+    wait_fill(daemon, view->row.id, &wait);
+    if (wait.why.position == 0 && wait.why.wait == CORE_WAIT_NOTHING) {
+        buf_text(out, "null");
+        return;
+    }
+    has_until = wait.why.until_ms != CORE_FOREVER && wait.why.until_ms != 0;
+    buf_text(out, "{\"wait\":");
+    buf_json(out, core_wait_name(wait.why.wait));
+    member_u64(out, "position", wait.why.position);
+    write_text(&wait, out);
+    write_blocker(&wait, out);
+    member_maybe(
+        out, "until_in_ms", has_until,
+        wait.why.until_ms > wait.now_ms ? wait.why.until_ms - wait.now_ms : 0);
+    member_u64(out, "device", wait.why.device);
+    member_maybe(out, "need_mib", wait.why.need_mib != 0, wait.why.need_mib);
+    member_u64(out, "free_mib", wait.why.free_mib);
+    write_estimate(daemon, &wait, out);
+    buf_byte(out, '}');
+}
+
+/* ---- Who is in the way of a request that timed out --------------------- */
+
+struct search {
+    const struct core *core;
+    uint64_t devices; /* 0 = any. */
+    struct core_lease_view found;
+    bool has_found;
+};
+
+static bool search_each(void *arg, uint64_t id)
+{
+    struct search *search = arg;
+    struct core_lease_view view;
+
+    if (core_lease_view(search->core, id, &view) == E_OK &&
+        (search->devices == 0 || (view.row.granted & search->devices) != 0)) {
+        search->found = view;
+        search->has_found = true;
+    }
+    return !search->has_found;
+}
+
+void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out)
+{
+    struct search search = {.core = driver_core(daemon->driver),
+                            .devices = devices};
+    uint64_t now_ms = driver_now_ms(daemon->driver);
+    uint64_t until_ms;
+
+    core_each_lease(search.core,
+                    1u << LEASE_HELD | 1u << LEASE_PAUSING |
+                        1u << LEASE_RECLAIMING,
+                    search_each, &search);
+    if (!search.has_found) {
+        return;
+    }
+    until_ms = search.found.row.state == LEASE_HELD
+                   ? search.found.expires_at_ms
+                   : search.found.deadline_at_ms;
+    buf_printf(out, "'%s' has it (lease %" PRIu64 ", %s, priority %" PRIu32 ")",
+               names_service_name(daemon->names, search.found.row.service),
+               search.found.row.id,
+               lease_state_name((enum lease_state)search.found.row.state),
+               grant_priority(daemon, search.found.row.class_id));
+    if (until_ms != CORE_FOREVER && until_ms > now_ms) {
+        buf_printf(out, ", for at most %" PRIu64 " ms more unless it renews",
+                   until_ms - now_ms);
+    }
+}

@@ -1,0 +1,151 @@
+/* What the core sees as numbers must come back as the same names. */
+#include "daemon/names.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int setup(void **state)
+{
+    struct names *names;
+
+    assert_int_equal(names_create(&names), E_OK);
+    *state = names;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    names_destroy(*state);
+    return 0;
+}
+
+static uint32_t service(struct names *names, const char *name)
+{
+    uint32_t number;
+
+    assert_int_equal(names_service(names, name, &number), E_OK);
+    return number;
+}
+
+static void bind(struct names *names, uint64_t lease, struct names_lease sent)
+{
+    struct names_binding *binding;
+
+    assert_int_equal(names_prepare(names, &sent, &binding), E_OK);
+    names_bind(names, binding, lease);
+}
+
+static void services_are_numbered_densely_from_one(void **state)
+{
+    struct names *names = *state;
+    char name[16];
+    uint32_t i;
+
+    for (i = 1; i <= 1000; i++) {
+        (void)snprintf(name, sizeof name, "s%u", i);
+        assert_int_equal(service(names, name), i);
+    }
+    assert_int_equal(service(names, "s7"), 7);
+    assert_int_equal(names_service_count(names), 1000);
+    assert_string_equal(names_service_name(names, 1000), "s1000");
+}
+
+static void an_unknown_service_has_no_name_and_no_number(void **state)
+{
+    struct names *names = *state;
+
+    assert_int_equal(names_service_find(names, "x"), 0);
+    assert_string_equal(names_service_name(names, 0), "");
+    assert_string_equal(names_service_name(names, 1), "");
+}
+
+/* Noise from outside must not fill the memory. */
+static void the_number_of_services_is_bounded(void **state)
+{
+    struct names *names = *state;
+    char name[16];
+    uint32_t number;
+    uint32_t i;
+
+    for (i = 0; i < NAMES_SERVICES_MAX; i++) {
+        (void)snprintf(name, sizeof name, "s%u", i);
+        assert_int_equal(names_service(names, name, &number), E_OK);
+    }
+    assert_int_equal(names_service(names, "one more", &number), E_LIMIT);
+    assert_int_equal(names_service(names, "s0", &number), E_OK);
+}
+
+static void a_lease_remembers_what_it_was_sent_with(void **state)
+{
+    struct names *names = *state;
+    const struct names_lease *sent;
+
+    bind(names, 42,
+         (struct names_lease){.job = 7,
+                              .service = service(names, "a"),
+                              .job_id = "j",
+                              .metadata = "{\"k\":1}"});
+    sent = names_lease_find(names, 42);
+    assert_non_null(sent);
+    assert_string_equal(sent->job_id, "j");
+    assert_string_equal(sent->metadata, "{\"k\":1}");
+    assert_int_equal(names_job_find(names, 1, "j"), 7);
+    assert_int_equal(names_job_find(names, 2, "j"), 0);
+    assert_true(names_job_next(names) > 7);
+    names_forget(names, 42);
+    assert_null(names_lease_find(names, 42));
+    assert_int_equal(names_job_find(names, 1, "j"), 0);
+}
+
+/* A job that ends and begins again in one turn has two leases for a moment. */
+static void forgetting_the_older_lease_of_a_job_keeps_the_newer(void **state)
+{
+    struct names *names = *state;
+    struct names_lease sent = {.job = 7,
+                               .service = service(names, "a"),
+                               .job_id = "j",
+                               .metadata = "{}"};
+
+    bind(names, 1, sent);
+    bind(names, 2, sent);
+    names_forget(names, 1);
+    assert_int_equal(names_job_find(names, 1, "j"), 7);
+    names_forget(names, 2);
+    assert_int_equal(names_job_find(names, 1, "j"), 0);
+}
+
+static void forgetting_all_leases_keeps_the_services(void **state)
+{
+    struct names *names = *state;
+    uint64_t lease;
+
+    for (lease = 1; lease <= 100; lease++) {
+        bind(names, lease,
+             (struct names_lease){.service = service(names, "a"),
+                                  .job_id = "",
+                                  .metadata = "{}"});
+    }
+    names_forget_leases(names);
+    assert_null(names_lease_find(names, 50));
+    assert_int_equal(names_service_find(names, "a"), 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(services_are_numbered_densely_from_one),
+        TEST(an_unknown_service_has_no_name_and_no_number),
+        TEST(the_number_of_services_is_bounded),
+        TEST(a_lease_remembers_what_it_was_sent_with),
+        TEST(forgetting_the_older_lease_of_a_job_keeps_the_newer),
+        TEST(forgetting_all_leases_keeps_the_services),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
