@@ -1,0 +1,304 @@
+#include "sim/sim.h"
+
+#include "sim/mirror.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct world_profile profiles[] = {
+    /* Worlds small enough to be compared with the reference. */
+    {.name = "plain",
+     .devices = 1,
+     .services = 4,
+     .live_max = 14,
+     .is_compared = true,
+     .check_every = 1},
+    {.name = "gangs",
+     .devices = 3,
+     .services = 5,
+     .live_max = 18,
+     .has_gangs = true,
+     .is_compared = true,
+     .check_every = 1},
+    {.name = "faults",
+     .devices = 2,
+     .services = 5,
+     .live_max = 16,
+     .has_gangs = true,
+     .has_liars = true,
+     .has_operators = true,
+     .has_restarts = true,
+     .restart_every = 400,
+     .is_compared = true,
+     .check_every = 1},
+    {.name = "measured",
+     .devices = 2,
+     .services = 5,
+     .live_max = 14,
+     .is_measured = true,
+     .has_gangs = true,
+     .is_compared = true,
+     .check_every = 1},
+    /* Worlds held to the invariants alone. */
+    {.name = "chaos",
+     .devices = 3,
+     .services = 6,
+     .live_max = 30,
+     .is_measured = true,
+     .has_gangs = true,
+     .has_liars = true,
+     .has_operators = true,
+     .has_bypass = true,
+     .has_restarts = true,
+     .restart_every = 500,
+     .ticks_late = true,
+     .check_every = 1},
+    {.name = "big",
+     .devices = 8,
+     .services = 40,
+     .live_max = 2000,
+     .is_measured = true,
+     .has_gangs = true,
+     .has_liars = true,
+     .has_operators = true,
+     .has_restarts = true,
+     .restart_every = 20000,
+     .ticks_late = true,
+     .check_every = 257},
+};
+
+enum {
+    PROFILES = sizeof profiles / sizeof profiles[0],
+    START_MS = 1000,
+    REPLAY_EVERY = 101 /* Steps between two comparisons with a replay. */
+};
+
+const struct world_profile *sim_profile_at(size_t index)
+{
+    return index < PROFILES ? &profiles[index] : NULL;
+}
+
+const struct world_profile *sim_profile(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < PROFILES; i++) {
+        if (strcmp(profiles[i].name, name) == 0) {
+            return &profiles[i];
+        }
+    }
+    return NULL;
+}
+
+/* All that a run consists of; large, so on the heap. */
+struct run {
+    struct rig rig;
+    struct world world;
+    struct mirror mirror;
+    const struct sim *sim;
+    struct sim_result *result;
+};
+
+static void count(struct run *run, const struct core_effects *effects)
+{
+    size_t i;
+
+    for (i = 0; i < effects->message_count; i++) {
+        run->result->resumes += effects->messages[i].type == CORE_MSG_RESUME;
+        run->result->pauses += effects->messages[i].type == CORE_MSG_PAUSE;
+    }
+}
+
+/* A call with another token than the newest must come to nothing (C6). */
+static void check_token(const struct run *run,
+                        const struct core_lease_row *row,
+                        const struct core_event *event,
+                        int rc)
+{
+    uint64_t token;
+
+    if (event->type == CORE_RELEASE) {
+        token = event->release.token;
+    } else if (event->type == CORE_ACK) {
+        token = event->ack.token;
+    } else if (event->type == CORE_RENEW) {
+        token = event->renew.token;
+    } else {
+        return;
+    }
+    if (rc == E_OK && row->token != token &&
+        (event->type != CORE_RENEW || row->token_before != token)) {
+        rig_fail(&run->rig, "lease %llu: the stale token %llu is accepted",
+                 (unsigned long long)row->id, (unsigned long long)token);
+    }
+}
+
+static void
+feed(struct run *run, struct random *random, const struct core_event *event)
+{
+    struct core_lease_row row = {0};
+    struct core_effects effects;
+    uint64_t token_before = run->rig.token_last;
+    int rc;
+
+    if (event->type == CORE_RELEASE || event->type == CORE_RENEW ||
+        event->type == CORE_ACK) {
+        const struct core_lease_row *stored =
+            rig_row(&run->rig, event->release.lease);
+
+        row = stored == NULL ? row : *stored;
+    }
+    rc = rig_feed(&run->rig, event, &effects);
+    if (row.id != 0) {
+        check_token(run, &row, event, rc);
+    }
+    if (run->sim->profile->is_compared) {
+        mirror_step(&run->mirror, &run->rig, event, rc, &effects, token_before);
+    }
+    if (rc == E_OK) {
+        count(run, &effects);
+    }
+    world_hear(&run->world, &run->rig, random, event, rc, &effects);
+}
+
+/* Let TICKs come that are due before @at_ms or, if @at_too, at it. */
+static void
+tick_until(struct run *run, struct random *random, uint64_t at_ms, bool at_too)
+{
+    struct core_event tick = {.type = CORE_TICK};
+    int guard = 0;
+
+    while (core_deadline(run->rig.core) < at_ms + (at_too ? 1 : 0)) {
+        uint64_t due = core_deadline(run->rig.core);
+
+        tick.at_ms = due > run->rig.now_ms ? due : run->rig.now_ms;
+        feed(run, random, &tick);
+        if (++guard > 100000) {
+            rig_fail(&run->rig, "the deadline does not move");
+        }
+    }
+}
+
+static void rebuild(struct run *run)
+{
+    run->result->restarts++;
+    world_disconnect(&run->world, &run->rig);
+    if (run->sim->profile->is_compared) {
+        mirror_restart(&run->mirror, &run->rig);
+    }
+}
+
+/* The commit of @event is lost: what a holder said is said again. */
+static void
+lose(struct run *run, struct random *random, const struct core_event *event)
+{
+    if (rig_feed_lost(&run->rig, event) != E_OK) {
+        return;
+    }
+    rebuild(run);
+    if (event->type == CORE_RELEASE || event->type == CORE_ACK ||
+        event->type == CORE_CANCEL) {
+        feed(run, random, event);
+    }
+}
+
+static void step(struct run *run, uint64_t number)
+{
+    const struct world_profile *profile = run->sim->profile;
+    struct random random = {run->sim->seed * 0x100000001b3u + number};
+    struct core_event event;
+
+    if (profile->has_restarts &&
+        random_once_in(&random, profile->restart_every)) {
+        rig_restart(&run->rig, run->rig.now_ms + 1);
+        rebuild(run);
+        return;
+    }
+    world_draw(&run->world, &run->rig, &random, &event);
+    if (!profile->ticks_late || !random_once_in(&random, 8)) {
+        tick_until(run, &random, event.at_ms, true);
+    }
+    if (profile->has_restarts &&
+        random_once_in(&random, profile->restart_every)) {
+        lose(run, &random, &event);
+        return;
+    }
+    feed(run, &random, &event);
+    if (number % REPLAY_EVERY == 0) {
+        rig_check_replay(&run->rig);
+    }
+}
+
+/* Nothing new comes, and everybody behaves: all must come to an end, and
+ * every connection to an answer (guarantee 6). */
+static void finish(struct run *run)
+{
+    struct random random = {run->sim->seed};
+    uint64_t until = run->rig.now_ms + 3600 * 1000;
+    size_t i;
+
+    tick_until(run, &random, until, false);
+    /* Durable tasks wait for ever: withdraw them. */
+    while (run->world.client_count > 0) {
+        struct core_event event = {.type = CORE_ADMIN,
+                                   .at_ms = run->rig.now_ms};
+        size_t before = run->world.client_count;
+
+        event.admin.action = CORE_REVOKE;
+        event.admin.lease = run->world.clients[0].lease;
+        feed(run, &random, &event);
+        tick_until(run, &random, run->rig.now_ms + 3600 * 1000, false);
+        if (run->world.client_count == before) {
+            rig_fail(&run->rig, "lease %llu never ends",
+                     (unsigned long long)run->world.clients[0].lease);
+        }
+    }
+    for (i = 0; i < RIG_CLASSES; i++) {
+        if (run->rig.waiting_count[i] != 0) {
+            rig_fail(&run->rig, "a waiter of class %zu is forgotten", i);
+        }
+    }
+    if (idmap_count(&run->rig.refs) != 0) {
+        rig_fail(&run->rig, "%zu connections never got an answer",
+                 idmap_count(&run->rig.refs));
+    }
+}
+
+void sim_run(const struct sim *sim, struct sim_result *out)
+{
+    struct random random = {sim->seed};
+    struct run *run = calloc(1, sizeof *run);
+    struct core_config config;
+    uint64_t i;
+
+    if (run == NULL) {
+        abort();
+    }
+    *out = (struct sim_result){0};
+    run->sim = sim;
+    run->result = out;
+    world_config(sim->profile, &random, &config);
+    world_init(&run->world, sim->profile);
+    rig_init(&run->rig, &config,
+             sim->fault == NULL ? &alloc_libc : &sim->fault->alloc, START_MS);
+    run->rig.trace = sim->trace;
+    run->rig.failure = sim->failure;
+    run->rig.check_every = sim->profile->check_every;
+    run->rig.expects_nomem = sim->fault != NULL;
+    mirror_init(&run->mirror, &run->rig);
+    for (i = 0; i < sim->steps; i++) {
+        if (sim->step != NULL) {
+            *sim->step = i;
+        }
+        if (sim->skips == NULL || !sim->skips[i]) {
+            step(run, i);
+        }
+    }
+    finish(run);
+    out->hash = run->rig.hash;
+    out->events = run->rig.events;
+    out->grants = run->rig.grants;
+    rig_release(&run->rig);
+    free(run);
+}

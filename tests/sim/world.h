@@ -1,0 +1,105 @@
+/* world.h - the clients and devices around a simulated coordinator.
+ *
+ * Clients know what they were told, and do with it what clients do: they
+ * release, renew, acknowledge, and some lie, hang, die, or keep their VRAM.
+ * Devices hold the truth about VRAM, from which samples are taken late, or
+ * wrong.  The world draws the next event; it decides nothing about what the
+ * coordinator should do with it.
+ */
+#ifndef GPUCOORD_TESTS_SIM_WORLD_H
+#define GPUCOORD_TESTS_SIM_WORLD_H
+
+#include "core/core.h"
+#include "lib/random.h"
+#include "sim/rig.h"
+
+/* A kind of run. */
+struct world_profile {
+    const char *name;
+    uint32_t devices;
+    uint32_t services;
+    uint32_t live_max;  /* Leases the clients try to have at once. */
+    bool is_measured;   /* Devices report VRAM. */
+    bool has_gangs;     /* Some ask for several devices. */
+    bool has_liars;     /* Some keep VRAM, hang, or die. */
+    bool has_operators; /* Drains, revocations, operator pauses. */
+    bool has_bypass;    /* Bypass is switched on at times. */
+    bool has_restarts;  /* Restarts and failed commits. */
+    bool ticks_late;    /* Events may come before a TICK that is due. */
+    bool is_compared;   /* With the reference, after every event. */
+    uint64_t check_every;
+    uint32_t restart_every; /* Steps, on average. */
+};
+
+enum {
+    WORLD_CLIENTS = 4096,
+    WORLD_USAGES = 8192,
+    WORLD_SERVICES = 64,
+    WORLD_PAST = 32
+};
+
+enum client_state {
+    CLIENT_NONE,
+    CLIENT_WAITS,
+    CLIENT_HOLDS,
+    CLIENT_ASKED, /* To pause. */
+    CLIENT_PAUSED
+};
+
+/* What the client behind a lease knows. */
+struct client {
+    enum client_state state;
+    uint64_t lease;
+    uint64_t token;
+    uint64_t ref;
+    struct core_request request;
+};
+
+/* VRAM in use on a device. */
+struct usage {
+    uint64_t lease; /* 0: left behind by nobody's lease. */
+    uint64_t gone_at_ms;
+    uint32_t service; /* 0: a stranger. */
+    uint32_t device;
+    uint32_t mib;
+};
+
+struct world {
+    const struct world_profile *profile;
+    struct client clients[WORLD_CLIENTS];
+    size_t client_count;
+    struct usage usages[WORLD_USAGES];
+    size_t usage_count;
+    uint32_t streams[WORLD_SERVICES];
+    struct client past[WORLD_PAST]; /* Ended ones, for stale calls. */
+    uint64_t past_count;
+    uint64_t ref_next;
+};
+
+/* Fill @config with the devices and classes of a profile, as @random has it. */
+void world_config(const struct world_profile *profile,
+                  struct random *random,
+                  struct core_config *config);
+
+/* Make an empty world. */
+void world_init(struct world *world, const struct world_profile *profile);
+
+/* Draw what happens next at about @rig's present time.  The event's time is
+ * set.  @rig is borrowed for the call. */
+void world_draw(struct world *world,
+                const struct rig *rig,
+                struct random *random,
+                struct core_event *out);
+
+/* Tell the clients what @event did: its return code and effects. */
+void world_hear(struct world *world,
+                const struct rig *rig,
+                struct random *random,
+                const struct core_event *event,
+                int rc,
+                const struct core_effects *effects);
+
+/* All connections and streams have gone: only jobs and holders are left. */
+void world_disconnect(struct world *world, const struct rig *rig);
+
+#endif
