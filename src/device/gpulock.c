@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct gpulock {
@@ -33,11 +34,31 @@ static void explain_busy(int fd, const char *uuid, struct buf *why)
                socket);
 }
 
+/* Open the file of a lock.  Whoever made it, everybody may lock it: it outlives
+ * its maker, and the next coordinator may be another user's. */
+static int open_file(const char *path)
+{
+    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+    int fd = open(path, flags);
+
+    /* Not O_CREAT on what is there: in a directory open to all the kernel
+     * refuses that for files of other users. */
+    if (fd < 0 && errno == ENOENT) {
+        fd = open(path, flags | O_CREAT | O_EXCL, 0666);
+        if (fd >= 0) {
+            (void)fchmod(fd, 0666); /* Past the umask. */
+        } else if (errno == EEXIST) {
+            fd = open(path, flags);
+        }
+    }
+    return fd;
+}
+
 /* Lock the file @path of the GPU @uuid and return its descriptor. */
 static int
 take(const char *path, const char *uuid, const char *socket, struct buf *why)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    int fd = open_file(path);
 
     if (fd < 0) {
         buf_printf(why, "cannot open '%s': %s", path, strerror(errno));
@@ -81,7 +102,7 @@ int gpulock_take(const char *dir,
     for (i = 0; i < count && rc >= 0; i++) {
         char *path;
 
-        if (asprintf(&path, "%s/%s", dir, uuids[i]) < 0) {
+        if (asprintf(&path, "%s/gpucoord-%s.lock", dir, uuids[i]) < 0) {
             rc = E_NOMEM;
             break;
         }

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *const both[] = {"GPU-a", "GPU-b"};
@@ -18,12 +20,14 @@ static const char *const third[] = {"GPU-c"};
 
 static void remove_all(const char *dir)
 {
-    static const char *const names[] = {"GPU-a", "GPU-b", "GPU-c", ""};
+    static const char *const names[] = {"/gpucoord-GPU-a.lock",
+                                        "/gpucoord-GPU-b.lock",
+                                        "/gpucoord-GPU-c.lock", ""};
     char path[128];
     size_t i;
 
     for (i = 0; i < sizeof names / sizeof names[0]; i++) {
-        (void)snprintf(path, sizeof path, "%s/locks/%s", dir, names[i]);
+        (void)snprintf(path, sizeof path, "%s/locks%s", dir, names[i]);
         (void)remove(path);
     }
     (void)remove(dir);
@@ -63,6 +67,42 @@ static void second_coordinator_is_told_of_the_first(void **state)
     remove_all(dir);
 }
 
+/* A file that root's coordinator left behind must not keep a user's out. */
+static void file_of_another_user_is_no_obstacle(void **state)
+{
+    char dir[] = "/tmp/gpucoord-lock-XXXXXX";
+    char locks[64];
+    struct gpulock *lock = NULL;
+    struct buf why;
+    int status;
+    pid_t child;
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* Only root can become somebody else. */
+    }
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(chmod(dir, 01777), 0);
+    (void)snprintf(locks, sizeof locks, "%s/locks", dir);
+    buf_init(&why, 0);
+    assert_int_equal(gpulock_take(locks, third, 1, "/run/a.sock", &lock, &why),
+                     E_OK);
+    gpulock_release(lock);
+    assert_int_equal(chmod(locks, 01777), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(setuid(65534) == 0 && gpulock_take(locks, third, 1, "/run/b.sock",
+                                                 &lock, &why) == E_OK
+                  ? 0
+                  : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    buf_release(&why);
+    remove_all(dir);
+}
+
 static void directory_that_cannot_be_made_is_named(void **state)
 {
     struct gpulock *lock;
@@ -77,7 +117,8 @@ static void directory_that_cannot_be_made_is_named(void **state)
     buf_clear(&why);
     assert_int_equal(gpulock_take("/proc/self", both, 2, "s", &lock, &why),
                      E_IO);
-    assert_memory_equal(buf_string(&why), "cannot open '/proc/self/GPU-a'", 30);
+    assert_memory_equal(buf_string(&why), "cannot open '/proc/self/gpucoord-",
+                        33);
     buf_release(&why);
 }
 
@@ -85,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(second_coordinator_is_told_of_the_first),
+        cmocka_unit_test(file_of_another_user_is_no_obstacle),
         cmocka_unit_test(directory_that_cannot_be_made_is_named),
     };
 
