@@ -144,7 +144,11 @@ static int pause(struct core *core, uint64_t id, bool is_resume)
         return E_OK;
     }
     if (!is_paused) {
-        if (lease->row.state != LEASE_HELD || !lease_can_hear(core, lease)) {
+        /* Who did not offer to pause would answer "error" and lose its lease.
+         */
+        if (lease->row.state != LEASE_HELD ||
+            (lease->row.flags & CORE_ROW_PREEMPTIBLE) == 0 ||
+            !lease_can_hear(core, lease)) {
             return E_STATE;
         }
         victim_pause(core, lease, NULL);

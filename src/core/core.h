@@ -345,6 +345,11 @@ MUST_USE int core_step(struct core *core,
                        const struct core_event *event,
                        struct core_effects *out);
 
+/* Return how many messages a step with @event can bring: effects_max, and more
+ * where a service's stream comes or goes, which moves all its leases. */
+size_t core_messages_max(const struct core *core,
+                         const struct core_event *event);
+
 /* Time at which the driver must send CORE_TICK; CORE_FOREVER for never. */
 uint64_t core_deadline(const struct core *core);
 

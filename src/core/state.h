@@ -18,16 +18,17 @@
 
 enum {
     CLASSES_ALL = CORE_PRIORITIES + CORE_CLASSES_MAX,
-    SHAPES_MAX = 64,      /* Kinds of request a class can hold at once. */
-    RESIDENTS_MAX = 16,   /* Warm services a device; more count as unleased. */
-    HEARS_MS = 2000,      /* A holder that polls is told within this time. */
-    OFFER_MS = 5000,      /* Between two offers of the same lease. */
-    ENDED_MS = 60000,     /* An ended lease is remembered so long ... */
-    ENDED_CHUNKS = 64,    /* ... in a table of so many chunks ... */
-    ENDED_CHUNK = 1024,   /* ... of so many places. */
-    EFFECTS_SPARE = 16,   /* Room that one unit of work may need. */
-    NEED_ALL = UINT32_MAX /* The need of an exclusive request. */
+    SHAPES_MAX = 64,    /* Kinds of request a class can hold at once. */
+    RESIDENTS_MAX = 16, /* Warm services a device; more count as unleased. */
+    HEARS_MS = 2000,    /* A holder that polls is told within this time. */
+    OFFER_MS = 5000,    /* Between two offers of the same lease. */
+    ENDED_MS = 60000,   /* An ended lease is remembered so long ... */
+    ENDED_CHUNKS = 64,  /* ... in a table of so many chunks ... */
+    ENDED_CHUNK = 1024, /* ... of so many places. */
+    EFFECTS_SPARE = 16  /* Room that one unit of work may need. */
 };
+
+#define NEED_ALL UINT32_MAX /* The need of an exclusive request. */
 
 /* A lease's place on one device. */
 struct seat {

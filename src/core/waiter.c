@@ -296,6 +296,19 @@ static void restream(struct core *core, struct service *service)
     core->needs_pass = true;
 }
 
+size_t core_messages_max(const struct core *core,
+                         const struct core_event *event)
+{
+    const struct service *service = NULL;
+
+    if (event->type == CORE_ATTACH ||
+        (event->type == CORE_DETACH && event->detach.lease == 0)) {
+        service = core_service_find(core, event->attach.service);
+    }
+    return core->config.effects_max +
+           (service == NULL ? 0 : 2 * (size_t)lease_count(service));
+}
+
 int waiter_attach(struct core *core, const struct core_event *event)
 {
     struct service *service = core_service(core, event->attach.service);

@@ -135,8 +135,8 @@ static int feed(struct driver *driver,
                 struct names_binding *binding,
                 struct driver_reply *reply)
 {
-    if (turn_reserve(&driver->filling, driver->core_config.effects_max) !=
-        E_OK) {
+    if (turn_reserve(&driver->filling,
+                     core_messages_max(driver->core, event)) != E_OK) {
         names_binding_destroy(binding);
         return E_NOMEM;
     }

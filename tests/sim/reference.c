@@ -426,7 +426,6 @@ void ref_renew(struct ref *ref, uint64_t id, uint32_t ttl)
     lease->expires_at = ref->now + lease->ttl;
     lease->heard_at = ref->now;
     lease->renewed_at = ref->now;
-    lease->renewed_at = ref->now;
 }
 
 void ref_ask(struct ref *ref, struct ref_lease *lease)

@@ -58,7 +58,6 @@ struct ref_lease {
     uint64_t reclaim_until; /* ... and at most until then. */
     uint64_t heard_at;      /* Newest sign of life: grant or renewal. */
     uint64_t renewed_at;    /* 0 = never. */
-    uint64_t renewed_at;    /* 0 = never. */
     uint64_t runs_since;    /* Start of min_run. */
     uint32_t kept;          /* What the ack said. */
     uint32_t service;
