@@ -1,0 +1,419 @@
+/* The driver over a store whose commits fail on demand: what did not commit
+ * never happened, and nothing that was given back is lost (guarantees 8, 11).
+ */
+#include "core/lease.h"
+#include "daemon/config.h"
+#include "daemon/driver.h"
+#include "daemon/loop.h"
+#include "daemon/names.h"
+#include "store/ops.h"
+
+#include <event2/event.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    MESSAGES_MAX = 256,
+    REPLIES_MAX = 32
+};
+
+/* ---- A store that can be told to fail ---------------------------------- */
+
+struct faulty {
+    struct store base;
+    struct store *real;
+    int rc; /* Of the next commits; E_OK = that of the real store. */
+    int commits;
+};
+
+static int faulty_load(struct store *store,
+                       const struct store_reader *reader,
+                       uint64_t *time_max_ms)
+{
+    return store_load(((struct faulty *)store)->real, reader, time_max_ms);
+}
+
+static void faulty_commit(struct store *store, const struct store_commit *how)
+{
+    struct faulty *faulty = (struct faulty *)store;
+    struct batch batch = faulty->real->batch;
+
+    faulty->commits++;
+    if (faulty->rc != E_OK) {
+        batch_clear(&store->batch);
+        how->done(how->arg, faulty->rc);
+        return;
+    }
+    faulty->real->batch = store->batch;
+    store->batch = batch;
+    faulty->real->ops->commit(faulty->real, how);
+}
+
+static size_t faulty_pending(const struct store *store)
+{
+    return store_pending(((const struct faulty *)store)->real);
+}
+
+static uint64_t faulty_numbers(const struct store *store)
+{
+    return store_numbers(((const struct faulty *)store)->real);
+}
+
+static int faulty_reserve(struct store *store, uint64_t end)
+{
+    return store_reserve_numbers(((struct faulty *)store)->real, end);
+}
+
+static int faulty_state(struct store *store)
+{
+    return ((struct faulty *)store)->rc;
+}
+
+static void faulty_close(struct store *store)
+{
+    struct faulty *faulty = (struct faulty *)store;
+
+    store_close(faulty->real);
+    batch_release(&store->batch);
+}
+
+static const struct store_ops faulty_ops = {
+    faulty_load,    faulty_commit, faulty_pending, faulty_numbers,
+    faulty_reserve, faulty_state,  faulty_close};
+
+/* ---- A driver without a daemon ----------------------------------------- */
+
+struct fixture {
+    char dir[64];
+    struct config config;
+    struct core_config core;
+    struct loop *loop;
+    struct faulty store;
+    struct names *names;
+    struct driver *driver;
+    struct core_message messages[MESSAGES_MAX];
+    size_t message_count;
+    struct driver_reply replies[REPLIES_MAX];
+    size_t reply_count;
+    int rebuilds;
+    int failures;
+};
+
+static void on_message(void *arg, const struct core_message *message)
+{
+    struct fixture *fx = arg;
+
+    assert_true(fx->message_count < MESSAGES_MAX);
+    fx->messages[fx->message_count++] = *message;
+}
+
+static void on_rebuilt(void *arg)
+{
+    ((struct fixture *)arg)->rebuilds++;
+}
+
+static void on_failure(void *arg)
+{
+    ((struct fixture *)arg)->failures++;
+}
+
+static void on_reply(void *arg, const struct driver_reply *reply)
+{
+    struct fixture *fx = arg;
+
+    assert_true(fx->reply_count < REPLIES_MAX);
+    fx->replies[fx->reply_count++] = *reply;
+}
+
+static void on_turn_end(void *arg)
+{
+    driver_end_turn(((struct fixture *)arg)->driver);
+}
+
+static void on_deadline(void *arg)
+{
+    driver_tick(((struct fixture *)arg)->driver);
+}
+
+static void on_signal(void *arg, int number)
+{
+    (void)arg;
+    fail_msg("signal %d", number);
+}
+
+static const struct loop_handler loop_handler = {on_turn_end, on_deadline,
+                                                 on_signal};
+static const struct driver_hooks hooks = {on_message, on_rebuilt, on_failure};
+
+static void open_driver(struct fixture *fx)
+{
+    struct driver_options options = {.loop = fx->loop,
+                                     .store = &fx->store.base,
+                                     .names = fx->names,
+                                     .core = &fx->core,
+                                     .config = &fx->config,
+                                     .hooks = &hooks,
+                                     .arg = fx};
+
+    assert_int_equal(driver_open(&options, &fx->driver), E_OK);
+}
+
+static int setup(void **state)
+{
+    struct fixture *fx = calloc(1, sizeof *fx);
+    struct config_report report;
+    struct store_options options = {0};
+    char url[96];
+    char message[STORE_MESSAGE_SIZE];
+
+    assert_non_null(fx);
+    (void)snprintf(fx->dir, sizeof fx->dir, "/tmp/gpucoord-driver-XXXXXX");
+    assert_non_null(mkdtemp(fx->dir));
+    assert_int_equal(config_load(NULL, &fx->config, &report), E_OK);
+    config_report_release(&report);
+    config_core_get(&fx->config, &fx->core);
+    fx->core.device_count = 1;
+    fx->core.devices[0] =
+        (struct core_device_config){.capacity_mib = 1000, .settle_ms = 1000};
+    fx->core.effects_max = 256;
+    assert_int_equal(loop_create(&loop_handler, fx, &fx->loop), E_OK);
+    assert_int_equal(names_create(&fx->names), E_OK);
+    options.loop = loop_base(fx->loop);
+    (void)snprintf(url, sizeof url, "sqlite:%s/q.db", fx->dir);
+    assert_int_equal(
+        store_open(url, &options, &fx->store.real, message, sizeof message),
+        E_OK);
+    fx->store.base.ops = &faulty_ops;
+    batch_init(&fx->store.base.batch);
+    open_driver(fx);
+    *state = fx;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fx = *state;
+    char command[128];
+
+    driver_finish(fx->driver);
+    faulty_close(&fx->store.base);
+    driver_close(fx->driver);
+    names_destroy(fx->names);
+    loop_destroy(fx->loop);
+    config_release(&fx->config);
+    (void)snprintf(command, sizeof command, "rm -rf %s", fx->dir);
+    assert_int_equal(system(command), 0);
+    free(fx);
+    return 0;
+}
+
+/* Let one turn end, and what it began. */
+static void turn(struct fixture *fx)
+{
+    (void)event_base_loop(loop_base(fx->loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
+static uint64_t submit(struct fixture *fx, const char *service, uint64_t ref)
+{
+    struct core_request request = {.ref = ref,
+                                   .timeout_ms = 60000,
+                                   .class_id = 2,
+                                   .gpus = 1,
+                                   .ttl_ms = 30000,
+                                   .pause_grace_ms = 1000};
+    struct driver_reply reply = {.send = on_reply, .arg = fx, .conn = ref};
+    uint64_t lease = 0;
+
+    assert_int_equal(names_service(fx->names, service, &request.service), E_OK);
+    assert_int_equal(driver_submit(fx->driver, &request, NULL, &reply, &lease),
+                     E_OK);
+    return lease;
+}
+
+static void release(struct fixture *fx, uint64_t lease)
+{
+    struct driver_reply reply = {.send = on_reply, .arg = fx, .conn = lease};
+    struct core_event event = {.type = CORE_RELEASE};
+    struct core_lease_view view;
+
+    assert_int_equal(core_lease_view(driver_core(fx->driver), lease, &view),
+                     E_OK);
+    event.release.lease = lease;
+    event.release.token = view.row.token;
+    assert_int_equal(driver_feed(fx->driver, &event, &reply), E_OK);
+}
+
+/* Return the first message of @type; all zero where there is none. */
+static struct core_message message_find(const struct fixture *fx,
+                                        enum core_message_type type)
+{
+    struct core_message none = {0};
+    size_t i;
+
+    for (i = 0; i < fx->message_count; i++) {
+        if (fx->messages[i].type == type) {
+            return fx->messages[i];
+        }
+    }
+    return none;
+}
+
+static uint32_t state_of(const struct fixture *fx, uint64_t lease)
+{
+    struct core_lease_view view;
+
+    return core_lease_view(driver_core(fx->driver), lease, &view) == E_OK
+               ? view.row.state
+               : LEASE_STATES;
+}
+
+/* A crash between the decision and the commit must not have told anybody. */
+static void nothing_leaves_before_the_commit(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease = submit(fx, "a", 1);
+
+    assert_int_equal(state_of(fx, lease), LEASE_HELD);
+    assert_int_equal(fx->message_count, 0);
+    assert_int_equal(fx->reply_count, 0);
+    turn(fx);
+    assert_int_equal(message_find(fx, CORE_MSG_GRANT).lease, lease);
+    assert_int_equal(fx->reply_count, 1);
+    assert_int_equal(fx->replies[0].rc, E_OK);
+}
+
+static void all_events_of_a_turn_are_one_commit(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease = submit(fx, "a", 1);
+
+    turn(fx);
+    fx->store.commits = 0;
+    release(fx, lease);
+    (void)submit(fx, "b", 2);
+    (void)submit(fx, "c", 3);
+    turn(fx);
+    assert_int_equal(fx->store.commits, 1);
+    assert_int_equal(fx->reply_count, 4);
+}
+
+static void a_request_whose_commit_failed_is_refused(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease = submit(fx, "a", 1);
+
+    fx->store.rc = E_STORE_FULL;
+    turn(fx);
+    assert_int_equal(fx->reply_count, 1);
+    assert_int_equal(fx->replies[0].rc, E_STORE_FULL);
+    assert_int_equal(fx->replies[0].conn, 1);
+    assert_int_equal(message_find(fx, CORE_MSG_GRANT).lease, 0);
+    assert_int_equal(fx->rebuilds, 1);
+    assert_int_equal(state_of(fx, lease), LEASE_STATES);
+}
+
+/* The holder is told that it has given the GPU back, and that is so. */
+static void a_release_whose_commit_failed_is_made_again(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease = submit(fx, "a", 1);
+
+    turn(fx);
+    fx->reply_count = 0;
+    release(fx, lease);
+    fx->store.rc = E_STORE;
+    turn(fx);
+    assert_int_equal(fx->reply_count, 0);
+    fx->store.rc = E_OK;
+    while (fx->reply_count == 0) {
+        turn(fx);
+    }
+    assert_int_equal(fx->replies[0].rc, E_OK);
+    assert_int_equal(fx->replies[0].conn, lease);
+    assert_int_equal(state_of(fx, lease), LEASE_ENDED);
+    assert_int_equal(fx->failures, 0);
+}
+
+static void a_rebuilt_core_holds_what_was_committed(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t kept = submit(fx, "a", 1);
+    uint64_t token;
+
+    turn(fx);
+    token = message_find(fx, CORE_MSG_GRANT).token;
+    release(fx, kept);
+    turn(fx);
+    kept = submit(fx, "a", 2);
+    turn(fx);
+    fx->message_count = 0;
+    release(fx, kept);
+    (void)submit(fx, "b", 3);
+    fx->store.rc = E_STORE;
+    turn(fx);
+    /* The release is under way again; the request of b was refused. */
+    fx->store.rc = E_OK;
+    turn(fx);
+    assert_int_equal(state_of(fx, kept), LEASE_ENDED);
+    core_check(driver_core(fx->driver));
+    assert_true(core_number_next(driver_core(fx->driver)) > token);
+}
+
+static void nothing_new_is_taken_while_the_store_refuses(void **state)
+{
+    struct fixture *fx = *state;
+    struct core_request request = {.ref = 1,
+                                   .timeout_ms = 1000,
+                                   .class_id = 2,
+                                   .gpus = 1,
+                                   .ttl_ms = 30000,
+                                   .service = 1};
+    struct driver_reply reply = {.send = on_reply, .arg = fx};
+    uint64_t lease;
+
+    fx->store.rc = E_STORE_FULL;
+    assert_int_equal(driver_submit(fx->driver, &request, NULL, &reply, &lease),
+                     E_STORE_FULL);
+    turn(fx);
+    assert_int_equal(fx->reply_count, 0);
+}
+
+/* C6, C7: tokens rise over a restart, and time does not go back. */
+static void a_restart_goes_on_above_all_numbers_and_times(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease = submit(fx, "a", 1);
+    uint64_t now_ms;
+
+    turn(fx);
+    now_ms = driver_now_ms(fx->driver);
+    driver_close(fx->driver);
+    open_driver(fx);
+    assert_int_equal(state_of(fx, lease), LEASE_HELD);
+    assert_true(core_number_next(driver_core(fx->driver)) > lease + 1);
+    assert_in_range(driver_now_ms(fx->driver), 1, now_ms + 60000);
+    core_check(driver_core(fx->driver));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_leaves_before_the_commit),
+        TEST(all_events_of_a_turn_are_one_commit),
+        TEST(a_request_whose_commit_failed_is_refused),
+        TEST(a_release_whose_commit_failed_is_made_again),
+        TEST(a_rebuilt_core_holds_what_was_committed),
+        TEST(nothing_new_is_taken_while_the_store_refuses),
+        TEST(a_restart_goes_on_above_all_numbers_and_times),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
