@@ -18,7 +18,7 @@ struct list {
 
 /* The structure of type @type whose member @member is at @ptr.  By way of a
  * number, so that it serves const pointers too. */
-#define CONTAINER_OF(ptr, type, member)                                        \
+#define CONTAINER_OF(ptr, type, member) \
     ((type *)((uintptr_t)(ptr)-offsetof(type, member)))
 
 #define LIST_EACH(pos, head) \

@@ -470,10 +470,12 @@ void bypass_run(struct core *core);
 
 /* ---- holder.c: what holders do and what is done to them --------------- */
 
-int holder_release(struct core *core, const struct core_event *event);
-int holder_renew(struct core *core, const struct core_event *event);
-int holder_ack(struct core *core, const struct core_event *event);
-int holder_process_gone(struct core *core, const struct core_event *event);
+/* Apply the events of holders.  Errors: as core_step(), nothing has changed. */
+MUST_USE int holder_release(struct core *core, const struct core_event *event);
+MUST_USE int holder_renew(struct core *core, const struct core_event *event);
+MUST_USE int holder_ack(struct core *core, const struct core_event *event);
+MUST_USE int holder_process_gone(struct core *core,
+                                 const struct core_event *event);
 
 /* Take @lease, HELD or PAUSING, back: it is told, its VRAM stays charged. */
 void holder_reclaim(struct core *core,
@@ -502,10 +504,12 @@ void holder_extend(struct core *core, struct lease *lease);
 
 /* ---- waiter.c --------------------------------------------------------- */
 
-int waiter_submit(struct core *core, const struct core_event *event);
-int waiter_attach(struct core *core, const struct core_event *event);
-int waiter_detach(struct core *core, const struct core_event *event);
-int waiter_cancel(struct core *core, const struct core_event *event);
+/* Apply the events of waiters and connections.  Errors: as core_step(), nothing
+ * has changed. */
+MUST_USE int waiter_submit(struct core *core, const struct core_event *event);
+MUST_USE int waiter_attach(struct core *core, const struct core_event *event);
+MUST_USE int waiter_detach(struct core *core, const struct core_event *event);
+MUST_USE int waiter_cancel(struct core *core, const struct core_event *event);
 
 /* End the wait of @lease without a grant: it is told @error, keeps its place
  * AWAY where it has a job and @keeps_place, else ends. */
@@ -523,7 +527,8 @@ void waiter_deadline(struct core *core, struct lease *lease);
 
 /* ---- admin.c ---------------------------------------------------------- */
 
-int admin_step(struct core *core, const struct core_event *event);
+/* Apply CORE_ADMIN.  Errors: as core_step(), nothing has changed. */
+MUST_USE int admin_step(struct core *core, const struct core_event *event);
 
 /* End a bypass that is over. */
 void admin_tick(struct core *core);
@@ -541,7 +546,8 @@ MUST_USE int admin_configure(struct core *core,
 
 /* ---- replay.c --------------------------------------------------------- */
 
-int replay_restore(struct core *core, const struct core_event *event);
+/* Apply CORE_RESTORE.  Errors: as core_step(), nothing has changed. */
+MUST_USE int replay_restore(struct core *core, const struct core_event *event);
 
 /* Return the modes as they are stored. */
 struct core_mode_row replay_mode(const struct core *core);

@@ -1,6 +1,7 @@
 #include "daemon/serve.h"
 
 #include "base/log.h"
+#include "base/paths.h"
 #include "base/units.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -20,6 +21,7 @@
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,7 @@ struct serve_options {
     char host[ADDRESS_SIZE];
     uint32_t port;
     struct config_gpus simulated;
+    char dir[PATH_MAX]; /* Of simulated cards, where no file names one. */
 };
 
 /* Where this coordinator is reached, for the screen. */
@@ -142,6 +145,33 @@ static int parse_gpus(struct serve_options *options)
     return *at == '\0' ? E_OK : E_INVALID;
 }
 
+/* Find the directory of simulated cards that only the command line asks for.
+ *
+ * Errors (said to the user):
+ *   E_NOT_FOUND  a user without a home.
+ *   E_TOO_BIG    the path is longer than a path can be.
+ *   E_NOMEM      no memory.
+ */
+static int find_dir(struct serve_options *options)
+{
+    struct buf path;
+    int rc;
+
+    buf_init(&path, sizeof(options->dir) - 1);
+    rc = paths_runtime(&path);
+    buf_text(&path, "/simulated");
+    rc = rc != E_OK ? rc : buf_error(&path);
+    if (rc == E_OK) {
+        memcpy(options->dir, buf_string(&path), path.size + 1);
+    } else {
+        log_error("--gpus: no directory for simulated cards: %s; name "
+                  "'gpus.dir' in a configuration",
+                  err_text(rc));
+    }
+    buf_release(&path);
+    return rc;
+}
+
 static int options_check(struct serve_options *options)
 {
     if (options->listen != NULL && parse_listen(options) != E_OK) {
@@ -154,7 +184,7 @@ static int options_check(struct serve_options *options)
                   options->gpus);
         return E_INVALID;
     }
-    return E_OK;
+    return options->gpus == NULL ? E_OK : find_dir(options);
 }
 
 /* Read the options; *@done becomes true where that was all.
@@ -231,7 +261,7 @@ static void override_config(void *arg, struct config *config)
     }
     if (options->gpus != NULL) {
         config->gpus = options->simulated;
-        config->gpus.dir = dir;
+        config->gpus.dir = dir != NULL ? dir : options->dir;
     }
 }
 

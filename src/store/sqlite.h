@@ -11,7 +11,10 @@
 
 #include "store/store.h"
 
-/* Open the database file @path: store_open() for "sqlite:". */
+/* Open the database file @path: store_open() for "sqlite:".
+ *
+ * Errors: as store_open().
+ */
 MUST_USE int sqlite_open(const char *path,
                          const struct store_options *options,
                          struct store **out,

@@ -53,7 +53,10 @@ struct sqlite_store {
 
 extern const struct store_ops sqlite_store_ops;
 
-/* Give all rows to @reader: store_load() (sqlite_load.c). */
+/* Give all rows to @reader: store_load() (sqlite_load.c).
+ *
+ * Errors: as store_load().
+ */
 MUST_USE int sqlite_store_load(struct store *base,
                                const struct store_reader *reader,
                                uint64_t *time_max_ms);
