@@ -52,8 +52,10 @@ static void until(const json_t *object,
     char time[HUMAN_SIZE];
 
     if (field_has_number(object, key)) {
-        buf_printf(out, "  until when: in %s at the latest\n",
-                   human_time(field_number(object, key), time));
+        buf_printf(out, "  until when: at the latest in %s%s\n",
+                   human_time(field_number(object, key), time),
+                   field_flag(object, "unless_renewed") ? " unless it renews"
+                                                        : "");
     } else {
         buf_printf(out, "  until when: %s\n", unknown);
     }

@@ -48,7 +48,8 @@ static void who_holds(const json_t *status, struct buf *out)
 static void who_waits(const json_t *status, struct buf *out)
 {
     const json_t *waiters = json_object_get(status, "waiters");
-    uint64_t waiting = field_number(status, "waiting");
+    uint64_t away = field_number(status, "away");
+    uint64_t waiting = field_number(status, "waiting") + away;
     size_t paused = json_array_size(json_object_get(status, "paused"));
 
     if (waiting == 0) {
@@ -60,6 +61,9 @@ static void who_waits(const json_t *status, struct buf *out)
         buf_text(out, "' waits");
     } else {
         buf_printf(out, ", %" PRIu64 " wait", waiting);
+    }
+    if (away > 0) {
+        buf_printf(out, " (%" PRIu64 " away)", away);
     }
     if (paused > 0) {
         buf_printf(out, ", %zu %s paused", paused, paused == 1 ? "is" : "are");
@@ -281,7 +285,8 @@ static void waiter_row(const json_t *lease, struct table *table)
                    : "all");
     table_cell(table, "%s", time_or_dash(lease, "waited_ms", time));
     table_cell(table, "%s", or_dash(field_text(why, "text")));
-    table_cell(table, "%s", time_or_dash(why, "until_in_ms", time));
+    table_cell(table, "%s%s", time_or_dash(why, "until_in_ms", time),
+               field_flag(why, "unless_renewed") ? " unless it renews" : "");
 }
 
 static void waiters(const json_t *status, struct buf *out)

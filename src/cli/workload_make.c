@@ -27,6 +27,8 @@ static int class_index(struct workload *work, const char *name, size_t size)
 /* Likewise of a service. */
 static int service_index(struct workload *work, const char *name)
 {
+    size_t size = strnlen(name, API_NAME_MAX);
+
     for (uint32_t i = 0; i < work->service_count; i++) {
         if (strcmp(work->services[i], name) == 0) {
             return (int)i;
@@ -36,8 +38,8 @@ static int service_index(struct workload *work, const char *name)
         say("more than %d services", (int)WORKLOAD_SERVICES_MAX);
         return -1;
     }
-    (void)snprintf(work->services[work->service_count], API_NAME_MAX + 1, "%s",
-                   name);
+    memcpy(work->services[work->service_count], name, size);
+    work->services[work->service_count][size] = '\0';
     return (int)work->service_count++;
 }
 

@@ -301,7 +301,7 @@ struct core_effects {
     size_t message_count;
     uint64_t lease; /* The lease the event was about; 0 = none.  Of SUBMIT:
                        the new or the re-attached one. */
-    bool is_repeat; /* SUBMIT re-attached; RELEASE or ACK was already done. */
+    bool is_repeat; /* SUBMIT re-attached; RELEASE, ACK or CANCEL was done. */
 };
 
 /* ---- The core --------------------------------------------------------- */
@@ -424,6 +424,12 @@ void core_each_waiter(const struct core *core,
                       bool (*each)(void *arg, uint64_t id),
                       void *arg);
 
+/* Call @each with the waiters of a class that nobody attends, likewise. */
+void core_each_away(const struct core *core,
+                    uint32_t class_id,
+                    bool (*each)(void *arg, uint64_t id),
+                    void *arg);
+
 struct core_device_view {
     enum core_device_state state;
     uint32_t capacity_mib;
@@ -515,6 +521,7 @@ struct core_why {
     uint32_t free_mib;
     bool blocker_hears;     /* HOLDER: it could be asked. */
     bool blocker_protected; /* HOLDER: by min_run, until .until_ms. */
+    bool blocker_may_renew; /* HOLDER: and .until_ms then is later. */
 };
 
 /* Say why the lease @id waits.

@@ -218,9 +218,39 @@ void device_charge(struct core *core, struct lease *lease, uint64_t set)
                lease_is_exclusive(lease) ? NEED_ALL : lease->row.vram_mib);
 }
 
+/* Lower the charges that a restart made larger than they were.  The row of a
+ * gang says only the largest of its charges, where that is not what it asked
+ * for: alone, or paused.  On devices that differ it may be too much. */
+static void trim_gangs(struct device *device)
+{
+    uint32_t over = above(device->charged_mib, device_size_mib(device));
+    struct list *at;
+
+    LIST_EACH (at, &device->seats) {
+        struct seat *seat = CONTAINER_OF(at, struct seat, link);
+        const struct lease *lease = seat->lease;
+
+        if (lease->row.gpus > 1 &&
+            (lease_is_exclusive(lease) || !lease_holds(lease))) {
+            uint32_t part = smaller(over, seat->charge_mib);
+
+            seat->charge_mib -= part;
+            device->charged_mib -= part;
+            over -= part;
+        }
+    }
+}
+
 void device_charge_again(struct core *core, struct lease *lease)
 {
-    take_seats(core, lease, lease->row.granted, lease->row.charge_mib);
+    uint32_t charge_mib = lease->row.charge_mib;
+    uint32_t i;
+
+    take_seats(core, lease, lease->row.granted, charge_mib);
+    lease->row.charge_mib = charge_mib;
+    for (i = 0; i < lease->row.gpus; i++) {
+        trim_gangs(seat_device(core, &lease->seats[i]));
+    }
 }
 
 uint32_t device_used_by(const struct device *device, const struct lease *lease)

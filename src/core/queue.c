@@ -192,6 +192,9 @@ uint64_t queue_position(const struct core *core, const struct lease *lease)
             position += waiting_below(class, lease->row.seq) + class->paused;
         }
     }
+    if (lease->row.state == LEASE_AWAY) {
+        position += rank_count_below(&lease->class->away, lease->row.seq);
+    }
     if (lease_is_sleeper(lease)) {
         LIST_EACH (at, &core->sleepers[priority]) {
             if (at == &lease->sleeper_link) {

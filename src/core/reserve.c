@@ -117,7 +117,8 @@ bool reserve_devices(struct core *core, struct lease *lease, bool overdue)
     lease->is_confirmed = true;
     lease->reserved = set;
     for (i = 0; i < core->config.device_count; i++) {
-        if ((set & (1ull << i)) != 0) {
+        /* An overdue waiter goes first, but nobody has to go for it. */
+        if (!overdue && (set & (1ull << i)) != 0) {
             victim_ask(core, &core->devices[i], lease);
         }
     }

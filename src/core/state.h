@@ -379,7 +379,8 @@ struct lease *queue_next(struct core *core, struct class *class);
 /* Return the first attended waiter of @class; NULL. */
 struct lease *queue_first(const struct class *class);
 
-/* Return the position of @lease among all candidates, from 1. */
+/* Return the position of @lease among all candidates, from 1; of one that is
+ * away, also among those of its class that are. */
 uint64_t queue_position(const struct core *core, const struct lease *lease);
 
 /* Return the lease whose place is @node; NULL for NULL. */

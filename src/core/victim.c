@@ -290,7 +290,7 @@ void victim_plan(struct core *core,
         return;
     }
     lack = lack_mib(device, lease);
-    warm = obtainable_mib(core, device, lease);
+    warm = may_preempt ? obtainable_mib(core, device, lease) : 0;
     if (device_is_held(device, false)) {
         plan->is_feasible = !has_stayer(core, device, lease, may_preempt, plan);
         return;

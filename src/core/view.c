@@ -148,6 +148,18 @@ void core_each_waiter(const struct core *core,
     }
 }
 
+void core_each_away(const struct core *core,
+                    uint32_t class_id,
+                    bool (*each)(void *arg, uint64_t id),
+                    void *arg)
+{
+    struct rank_node *node = rank_first(&core->classes[class_id].away);
+
+    while (node != NULL && each(arg, queue_lease(node)->row.id)) {
+        node = rank_next(node);
+    }
+}
+
 void core_device_view(const struct core *core,
                       uint32_t index,
                       struct core_device_view *out)

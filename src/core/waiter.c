@@ -368,14 +368,28 @@ int waiter_detach(struct core *core, const struct core_event *event)
     return E_OK;
 }
 
+/* The lease @id has ended, or never was. */
+static int cancel_again(struct core *core, uint64_t id)
+{
+    const struct ended *ended = core_ended(core, id);
+
+    if (ended == NULL) {
+        return E_NOT_FOUND;
+    }
+    if (ended->reason != CORE_REASON_CANCELLED) {
+        return E_ENDED;
+    }
+    core->is_repeat = true;
+    return E_OK;
+}
+
 int waiter_cancel(struct core *core, const struct core_event *event)
 {
     struct lease *lease = lease_find(core, event->cancel.lease);
 
     core->about = event->cancel.lease;
     if (lease == NULL) {
-        return core_ended(core, event->cancel.lease) == NULL ? E_NOT_FOUND
-                                                             : E_ENDED;
+        return cancel_again(core, event->cancel.lease);
     }
     if (lease_is_waiter(lease)) {
         waiter_refuse(core, lease, E_ENDED, CORE_REASON_CANCELLED, false);

@@ -49,6 +49,21 @@ static const struct lease *on_device(const struct device *device,
     return NULL;
 }
 
+/* Until when @holder, HELD, goes on by itself: unless it renews before its
+ * deadline, and where a connection holds, for as long as that is open. */
+static void bound(const struct lease *holder, struct core_why *out)
+{
+    uint64_t max_hold_ms = holder->row.max_hold_ms;
+    uint64_t most = max_hold_ms == 0 ? CORE_FOREVER
+                                     : holder->row.granted_at_ms + max_hold_ms;
+
+    out->until_ms = most;
+    if ((holder->row.flags & CORE_ROW_BY_CONNECTION) == 0 || holder->ref == 0) {
+        out->until_ms = holder->deadline_at_ms;
+        out->blocker_may_renew = holder->deadline_at_ms < most;
+    }
+}
+
 static void blame(const struct core *core,
                   const struct lease *blocker,
                   enum core_wait wait,
@@ -73,9 +88,8 @@ static void blame(const struct core *core,
         out->blocker_protected = safe_until > core->now_ms;
         if (out->blocker_protected) {
             out->until_ms = safe_until;
-        } else if (blocker->row.max_hold_ms != 0) {
-            out->until_ms =
-                blocker->row.granted_at_ms + blocker->row.max_hold_ms;
+        } else {
+            bound(blocker, out);
         }
         break;
     case CORE_WAIT_NOTHING:

@@ -5,6 +5,12 @@
 #include "http/problem.h"
 #include "proto/api.h"
 
+#include <stdio.h>
+
+enum {
+    RETRY_AFTER_MS = 1000 /* Where nothing says more about a 503. */
+};
+
 int answer_json(struct daemon *daemon,
                 uint64_t conn,
                 int status,
@@ -42,11 +48,17 @@ void answer_text(struct daemon *daemon,
     (void)!http_reply(daemon->http, conn, &response);
 }
 
+/* Send @problem; a 503 always says when to come again. */
 static void send_problem(struct daemon *daemon,
                          uint64_t conn,
                          const struct http_problem *problem)
 {
-    (void)!http_reply_problem(daemon->http, conn, problem, 0);
+    struct http_problem sent = *problem;
+
+    if (err_http(sent.code) == 503 && sent.retry_after_ms == 0) {
+        sent.retry_after_ms = RETRY_AFTER_MS;
+    }
+    (void)!http_reply_problem(daemon->http, conn, &sent, 0);
 }
 
 void answer_problem(struct daemon *daemon,
@@ -58,6 +70,16 @@ void answer_problem(struct daemon *daemon,
     struct http_problem problem = {
         .code = code, .detail = detail, .field = field};
 
+    send_problem(daemon, conn, &problem);
+}
+
+void answer_method(struct daemon *daemon, uint64_t conn, const char *allow)
+{
+    struct http_problem problem = {.code = E_METHOD, .allow = allow};
+    char detail[64];
+
+    (void)snprintf(detail, sizeof(detail), "this path takes %s", allow);
+    problem.detail = detail;
     send_problem(daemon, conn, &problem);
 }
 

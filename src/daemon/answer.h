@@ -39,6 +39,9 @@ void answer_problem(struct daemon *daemon,
                     const char *detail,
                     const char *field);
 
+/* Answer @conn that its path takes only the methods @allow, "GET, HEAD". */
+void answer_method(struct daemon *daemon, uint64_t conn, const char *allow);
+
 /* Answer @conn with what is wrong with its body. */
 void answer_bad_body(struct daemon *daemon,
                      uint64_t conn,

@@ -19,6 +19,10 @@
 #define CONFIG_UNSET    UINT32_MAX /* A number that was not given. */
 #define CONFIG_UNSET_64 UINT64_MAX
 
+enum {
+    CONFIG_HOST_SIZE = 46 /* An IPv6 address in text, with its NUL. */
+};
+
 /* ---- What it says ----------------------------------------------------- */
 
 enum config_gpus_kind {
@@ -162,6 +166,18 @@ void config_release(struct config *config);
  *   E_NOMEM      no memory.
  */
 MUST_USE int config_find_path(struct buf *out);
+
+/* Cut @text, an address and port as 127.0.0.1:4780, [::1]:4780 or
+ * localhost:4780, in two; *@host becomes "" for "null", which is no TCP.
+ *
+ * Errors:
+ *   E_INVALID  it is something else, or beyond loopback, which needs the
+ *              authentication that there is not yet; @why says which.
+ */
+MUST_USE int config_parse_listen(const char *text,
+                                 char host[CONFIG_HOST_SIZE],
+                                 uint32_t *port,
+                                 struct buf *why);
 
 /* Make @next, just loaded, the successor of @now, which is in force.
  *

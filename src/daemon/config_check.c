@@ -38,24 +38,24 @@ static void check_services(struct config_loader *loader)
     }
 }
 
-/* Where a class's share is to be changed, or the class, or all of them. */
+/* Where a class's share is to be changed, or else the class; NULL where the
+ * file says nothing of it. */
 static const yaml_mark_t *where_share(const struct config_loader *loader,
                                       const char *name)
 {
     const yaml_mark_t *mark = config_where(loader, "classes", name, "weight");
 
-    if (mark == NULL) {
-        mark = config_where(loader, "classes", name, NULL);
-    }
-    return mark != NULL ? mark : config_where(loader, "classes", NULL, NULL);
+    return mark != NULL ? mark : config_where(loader, "classes", name, NULL);
 }
 
 /* Warn of a share that the limit of consecutive grants does not allow (A5,
- * A6): with a limit of n at least every (n + 1)th grant is another's. */
+ * A6): with a limit of n at least every (n + 1)th grant is another's.  Who
+ * leaves a class as it is was not the one to choose its numbers. */
 static void check_share(struct config_loader *loader,
                         const struct config_class *class)
 {
     const struct config *config = loader->config;
+    const yaml_mark_t *where = where_share(loader, class->name);
     uint64_t limit = class->core.max_consecutive;
     uint64_t weight = class->core.weight;
     uint64_t sum = 0;
@@ -68,10 +68,11 @@ static void check_share(struct config_loader *loader,
             rivals++;
         }
     }
-    if (limit == 0 || rivals < 2 || weight * (limit + 1) <= limit * sum) {
+    if (where == NULL || limit == 0 || rivals < 2 ||
+        weight * (limit + 1) <= limit * sum) {
         return;
     }
-    config_warning(loader->report, where_share(loader, class->name),
+    config_warning(loader->report, where,
                    "class '%s' has a share of %.1f %% among priority %u, but "
                    "with at most %u in a row it reaches %.1f %%",
                    class->name, 100.0 * (double)weight / (double)sum,
@@ -105,7 +106,7 @@ static void check_shares(struct config_loader *loader)
 {
     size_t i;
 
-    if (loader->seen_count == 0 || loader->report->error_count != 0) {
+    if (loader->report->error_count != 0) {
         return;
     }
     for (i = 0; i < loader->config->class_count; i++) {

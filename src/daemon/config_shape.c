@@ -28,13 +28,14 @@ static bool is_loopback(const char *host, bool *is_literal)
 
 /* Cut "127.0.0.1:4780" or "[::1]:4780" in two. */
 static bool
-split_listen(const char *text, char host[INET6_ADDRSTRLEN], uint64_t *port)
+split_listen(const char *text, char host[CONFIG_HOST_SIZE], uint32_t *port)
 {
     const char *colon = strrchr(text, ':');
+    uint64_t number;
     size_t size;
 
-    if (colon == NULL || units_parse_count(colon + 1, port) != E_OK ||
-        *port > UINT16_MAX) {
+    if (colon == NULL || units_parse_count(colon + 1, &number) != E_OK ||
+        number > UINT16_MAX) {
         return false;
     }
     size = (size_t)(colon - text);
@@ -42,12 +43,45 @@ split_listen(const char *text, char host[INET6_ADDRSTRLEN], uint64_t *port)
         text++;
         size -= 2;
     }
-    if (size >= INET6_ADDRSTRLEN) {
+    if (size >= CONFIG_HOST_SIZE) {
         return false;
     }
     memcpy(host, text, size);
     host[size] = '\0';
+    *port = (uint32_t)number;
     return true;
+}
+
+int config_parse_listen(const char *text,
+                        char host[CONFIG_HOST_SIZE],
+                        uint32_t *port,
+                        struct buf *why)
+{
+    bool is_literal;
+
+    if (strcmp(text, "null") == 0) {
+        host[0] = '\0';
+        return E_OK;
+    }
+    if (!split_listen(text, host, port)) {
+        buf_printf(why, "'%s' is no address and port as 127.0.0.1:4780", text);
+        return E_INVALID;
+    }
+    if (strcmp(host, "localhost") == 0) {
+        (void)snprintf(host, CONFIG_HOST_SIZE, "127.0.0.1");
+    }
+    if (is_loopback(host, &is_literal)) {
+        return E_OK;
+    }
+    if (is_literal) {
+        buf_printf(why,
+                   "%s is beyond loopback, which needs 'auth', which this "
+                   "version does not have",
+                   host);
+    } else {
+        buf_printf(why, "'%s' is neither an IP address nor localhost", host);
+    }
+    return E_INVALID;
 }
 
 bool config_read_listen(struct config_loader *loader,
@@ -55,35 +89,16 @@ bool config_read_listen(struct config_loader *loader,
                         struct config *config,
                         struct buf *why)
 {
-    char host[INET6_ADDRSTRLEN];
-    bool is_literal;
-    uint64_t port;
+    char host[CONFIG_HOST_SIZE];
 
-    if (strcmp(text, "null") == 0) {
+    if (config_parse_listen(text, host, &config->listen_port, why) != E_OK) {
+        return false;
+    }
+    if (host[0] == '\0') {
         config->listen_host = NULL;
-        return true;
+    } else {
+        config_text_set(loader, &config->listen_host, host, strlen(host));
     }
-    if (!split_listen(text, host, &port)) {
-        buf_printf(why, "'%s' is no address and port as 127.0.0.1:4780", text);
-        return false;
-    }
-    if (strcmp(host, "localhost") == 0) {
-        (void)snprintf(host, sizeof host, "127.0.0.1");
-    }
-    if (!is_loopback(host, &is_literal)) {
-        if (is_literal) {
-            buf_printf(why,
-                       "%s is beyond loopback, which needs 'auth', which this "
-                       "version does not have",
-                       host);
-        } else {
-            buf_printf(why, "'%s' is neither an IP address nor localhost",
-                       host);
-        }
-        return false;
-    }
-    config_text_set(loader, &config->listen_host, host, strlen(host));
-    config->listen_port = (uint32_t)port;
     return true;
 }
 

@@ -29,6 +29,8 @@ struct stream {
     struct parked parked;
     struct list link; /* Of its listener. */
     struct listener *listener;
+    struct buf greeting; /* What its service was under when it came. */
+    bool is_greeted;     /* What came before that is in the greeting. */
 };
 
 static struct listener *listener_find(const struct daemon *daemon,
@@ -91,6 +93,7 @@ stream_create(struct daemon *daemon, uint32_t service, uint64_t conn)
         stream->parked.conn = conn;
         stream->parked.kind = PARKED_CONTROL;
         stream->listener = listener;
+        buf_init(&stream->greeting, 0);
         if (parked_add(daemon, &stream->parked) == E_OK) {
             list_append(&listener->streams, &stream->link);
             listener->count++;
@@ -108,6 +111,7 @@ static void stream_destroy(struct daemon *daemon, struct stream *stream)
     struct listener *listener = stream->listener;
 
     list_remove(&stream->link);
+    buf_release(&stream->greeting);
     free(stream);
     listener->count--;
     listener_put(daemon, listener);
@@ -245,8 +249,10 @@ void control_tell(struct daemon *daemon, const struct core_message *message)
         const struct stream *stream = CONTAINER_OF(at, struct stream, link);
 
         /* One that does not read is dropped; on_close() follows. */
-        (void)!http_stream_send(daemon->http, stream->parked.conn, text->data,
-                                text->size);
+        if (stream->is_greeted) {
+            (void)!http_stream_send(daemon->http, stream->parked.conn,
+                                    text->data, text->size);
+        }
     }
 }
 
@@ -290,40 +296,53 @@ static bool greet_lease(void *arg, uint64_t id)
     return true;
 }
 
-/* The stream counts and is stored as attached: send what its service is
- * under. */
+/* The stream counts and is stored as attached: send what its service was under
+ * before; what came of the attachment itself follows. */
 static void send_greeting(void *arg, const struct driver_reply *reply)
 {
     struct daemon *daemon = arg;
     struct parked *parked =
         parked_find_kind(daemon, reply->conn, PARKED_CONTROL);
-    struct greeting greeting = {.daemon = daemon};
-    const struct stream *stream;
+    struct stream *stream;
 
     if (parked == NULL) {
         return;
     }
     stream = CONTAINER_OF(parked, struct stream, parked);
-    greeting.service = stream->listener->service;
-    greeting.text = answer_buf(daemon);
+    stream->is_greeted = true;
+    if (stream->greeting.size > 0) {
+        (void)!http_stream_send(daemon->http, reply->conn,
+                                stream->greeting.data, stream->greeting.size);
+    }
+    buf_release(&stream->greeting);
+}
+
+/* Attach @stream, and greet it once that is stored.
+ *
+ * Errors:
+ *   E_NOMEM  no memory; it is not attached.
+ */
+static int attach(struct daemon *daemon, struct stream *stream)
+{
+    uint32_t service = stream->listener->service;
+    struct core_event event = {.type = CORE_ATTACH,
+                               .attach = {.service = service}};
+    struct driver_reply reply = {
+        .send = send_greeting, .arg = daemon, .conn = stream->parked.conn};
+    struct greeting greeting = {daemon, &stream->greeting, service};
+
+    if (stream->is_greeted) {
+        return driver_feed(daemon->driver, &event, NULL);
+    }
+    buf_clear(&stream->greeting);
     core_each_lease(driver_core(daemon->driver),
                     1u << LEASE_HELD | 1u << LEASE_PAUSING |
                         1u << LEASE_RECLAIMING,
                     greet_lease, &greeting);
-    if (greeting.text->size > 0) {
-        (void)!http_stream_send(daemon->http, reply->conn, greeting.text->data,
-                                greeting.text->size);
+    if (buf_error(&stream->greeting) != E_OK) {
+        return E_NOMEM;
     }
-}
-
-static int attach(struct daemon *daemon,
-                  uint32_t service,
-                  const struct driver_reply *reply)
-{
-    struct core_event event = {.type = CORE_ATTACH,
-                               .attach = {.service = service}};
-
-    return driver_feed(daemon->driver, &event, reply);
+    return driver_feed(daemon->driver, &event, &reply);
 }
 
 /* Begin the stream of @service on @conn.
@@ -334,8 +353,6 @@ static int attach(struct daemon *daemon,
  */
 static int open_stream(struct daemon *daemon, uint32_t service, uint64_t conn)
 {
-    struct driver_reply reply = {
-        .send = send_greeting, .arg = daemon, .conn = conn};
     struct stream *stream = stream_create(daemon, service, conn);
     int rc;
 
@@ -343,7 +360,7 @@ static int open_stream(struct daemon *daemon, uint32_t service, uint64_t conn)
         return E_NOMEM;
     }
     stream->parked.on_close = on_close;
-    rc = attach(daemon, service, &reply);
+    rc = attach(daemon, stream);
     if (rc == E_OK) {
         rc = http_stream_begin(daemon->http, conn);
         if (rc == E_OK) {
@@ -382,14 +399,14 @@ void control_handle(struct daemon *daemon,
 void control_attach_all(struct daemon *daemon)
 {
     struct list *at;
+    struct list *each;
 
     LIST_EACH (at, &daemon->listeners) {
         const struct listener *listener =
             CONTAINER_OF(at, struct listener, all);
-        uint32_t i;
 
-        for (i = 0; i < listener->count; i++) {
-            (void)attach(daemon, listener->service, NULL);
+        LIST_EACH (each, &listener->streams) {
+            (void)attach(daemon, CONTAINER_OF(each, struct stream, link));
         }
     }
 }

@@ -14,7 +14,8 @@
 
 enum {
     NUMBERS_LOW = STORE_NUMBER_BLOCK / 4, /* Reserve more below so many. */
-    NUMBERS_RETRY_MS = 1000
+    NUMBERS_RETRY_MS = 1000,
+    COMMIT_RETRY_MS = 250 /* After one that failed; nothing spins. */
 };
 
 struct driver {
@@ -29,6 +30,7 @@ struct driver {
     uint64_t fed_at_ms;     /* Time of the newest event. */
     uint64_t commit_number; /* Of the newest commit. */
     uint64_t commit_began_ns;
+    uint64_t commit_retry_at_ms; /* Of clock_mono_ms(), as the next. */
     uint64_t numbers_retry_at_ms;
     struct driver_stats stats;
 };
@@ -118,9 +120,13 @@ static int step(struct driver *driver,
     reply->rc = rc;
     reply->lease = effects.lease;
     reply->is_repeat = effects.is_repeat;
+    /* Accepted for good means: also after a power cut. */
+    reply->is_synced = event->type == CORE_SUBMIT && event->submit.is_durable;
     if (rc == E_OK) {
         if (reply->send != NULL) {
             turn_add_reply(&driver->filling, reply);
+            driver->filling.needs_fsync =
+                driver->filling.needs_fsync || reply->is_synced;
         }
         if (is_call(event->type)) {
             turn_add_call(&driver->filling, event, reply);
@@ -172,9 +178,6 @@ int driver_submit(struct driver *driver,
     }
     rc = feed(driver, &event, binding, &copy);
     *lease = copy.lease;
-    if (rc == E_OK && request->is_durable && !copy.is_repeat) {
-        driver->filling.needs_fsync = true;
-    }
     return rc;
 }
 
@@ -214,17 +217,90 @@ static void keep_numbers(struct driver *driver)
     }
 }
 
-/* ---- Committing ------------------------------------------------------- */
+/* ---- Replies that wait for an fsync ----------------------------------- */
+
+struct syncing {
+    struct driver *driver;
+    size_t count;
+    struct driver_reply replies[];
+};
+
+/* The replies go out like all others: at the end of a turn, when what they
+ * look at is stored. */
+static void on_synced(void *arg, int rc)
+{
+    struct syncing *syncing = arg;
+    struct turn *turn = &syncing->driver->filling;
+    size_t i;
+
+    for (i = 0; i < syncing->count; i++) {
+        struct driver_reply *reply = &syncing->replies[i];
+
+        reply->rc = rc;
+        reply->is_synced = false;
+        reply->is_settled = true;
+        if (turn_reserve(turn, 0) == E_OK) {
+            turn_add_reply(turn, reply);
+        } else {
+            reply->rc = E_NOMEM;
+            reply->send(reply->arg, reply);
+        }
+    }
+    loop_end_turn(syncing->driver->is.loop);
+    free(syncing);
+}
+
+/* Have everything stored so far synced, and keep the replies of @turn that
+ * promise it until then.  Others, a chat's grant among them, go out at once. */
+static void sync_turn(struct driver *driver, struct turn *turn)
+{
+    struct syncing *syncing = malloc(
+        sizeof(*syncing) + turn->delivery_count * sizeof(syncing->replies[0]));
+    size_t i;
+
+    if (syncing == NULL) {
+        return; /* deliver() finds them and says so. */
+    }
+    *syncing = (struct syncing){.driver = driver};
+    for (i = 0; i < turn->delivery_count; i++) {
+        struct delivery *delivery = &turn->deliveries[i];
+
+        if (delivery->is_reply && delivery->reply.is_synced) {
+            syncing->replies[syncing->count++] = delivery->reply;
+            delivery->reply.send = NULL;
+        }
+    }
+    /* The batch is empty: nothing was fed since the commit. */
+    driver->commit_number++;
+    store_commit(driver->is.store, driver->commit_number, true, on_synced,
+                 syncing);
+}
+
+/* ---- Turns ------------------------------------------------------------ */
+
+static void deliver_reply(struct driver_reply *reply)
+{
+    if (reply->send == NULL) {
+        return; /* It waits for its fsync. */
+    }
+    if (reply->is_synced) {
+        reply->rc = E_NOMEM; /* It could not be kept until then. */
+    }
+    reply->send(reply->arg, reply);
+}
 
 static void deliver(struct driver *driver, struct turn *turn)
 {
     size_t i;
 
+    if (turn->needs_fsync) {
+        sync_turn(driver, turn);
+    }
     for (i = 0; i < turn->delivery_count; i++) {
-        const struct delivery *delivery = &turn->deliveries[i];
+        struct delivery *delivery = &turn->deliveries[i];
 
         if (delivery->is_reply) {
-            delivery->reply.send(delivery->reply.arg, &delivery->reply);
+            deliver_reply(&delivery->reply);
         } else {
             driver->is.hooks->on_message(driver->is.arg, &delivery->message);
         }
@@ -255,6 +331,7 @@ static void on_committed(void *arg, int rc)
         deliver(driver, &driver->flying);
     } else {
         driver->stats.commits_failed++;
+        driver->commit_retry_at_ms = clock_mono_ms() + COMMIT_RETRY_MS;
         log_error("%s: what has just happened is undone", err_text(rc));
         if (!driver->is_finishing) {
             turns_lost(driver, rc);
@@ -272,22 +349,33 @@ static void commit(struct driver *driver)
     driver->is_flying = true;
     driver->commit_number++;
     driver->commit_began_ns = clock_mono_ns();
-    store_commit(driver->is.store, driver->commit_number,
-                 driver->flying.needs_fsync, on_committed, driver);
+    store_commit(driver->is.store, driver->commit_number, false, on_committed,
+                 driver);
+}
+
+/* Say whether this turn waits because the commit before it has failed. */
+static bool is_held(const struct driver *driver)
+{
+    return driver->filling.has_records &&
+           clock_mono_ms() < driver->commit_retry_at_ms;
 }
 
 static void arm(struct driver *driver)
 {
     uint64_t due_ms = core_deadline(driver->core);
+    uint64_t mono_ms =
+        due_ms == CORE_FOREVER ? UINT64_MAX : due_ms - driver->shift_ms;
 
-    loop_arm(driver->is.loop,
-             due_ms == CORE_FOREVER ? UINT64_MAX : due_ms - driver->shift_ms);
+    if (is_held(driver) && driver->commit_retry_at_ms < mono_ms) {
+        mono_ms = driver->commit_retry_at_ms;
+    }
+    loop_arm(driver->is.loop, mono_ms);
 }
 
 void driver_end_turn(struct driver *driver)
 {
     /* One commit at a time: what comes meanwhile goes into the next. */
-    if (!driver->is_flying) {
+    if (!driver->is_flying && !is_held(driver)) {
         keep_numbers(driver);
         if (driver->filling.has_records) {
             commit(driver);
@@ -305,9 +393,8 @@ void driver_tick(struct driver *driver)
 
     if (core_deadline(driver->core) <= driver_now_ms(driver)) {
         (void)driver_feed(driver, &event, NULL);
-    } else {
-        arm(driver);
     }
+    loop_end_turn(driver->is.loop);
 }
 
 /* ---- A commit that failed --------------------------------------------- */
@@ -354,6 +441,20 @@ static void refuse_lost(struct driver *driver, const struct turn *turn, int rc)
     }
 }
 
+/* Send the replies of a lost turn that tell of earlier ones. */
+static void send_settled(const struct turn *turn)
+{
+    size_t i;
+
+    for (i = 0; i < turn->delivery_count; i++) {
+        const struct delivery *delivery = &turn->deliveries[i];
+
+        if (delivery->is_reply && delivery->reply.is_settled) {
+            delivery->reply.send(delivery->reply.arg, &delivery->reply);
+        }
+    }
+}
+
 /* Streams are attached again by the owner; all else is called again. */
 static void call_again(struct driver *driver, const struct turn *turn)
 {
@@ -392,6 +493,8 @@ static void turns_lost(struct driver *driver, int rc)
     }
     if (rc_build == E_OK) {
         driver->is.hooks->on_rebuilt(driver->is.arg);
+        send_settled(&lost[0]);
+        send_settled(&lost[1]);
         call_again(driver, &lost[0]);
         call_again(driver, &lost[1]);
     } else {

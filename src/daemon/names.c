@@ -5,6 +5,7 @@
 #include "base/list.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ struct service {
 struct names_binding {
     struct names_lease is;
     struct names_binding *next; /* Jobs of one service with the same hash. */
-    struct list all;            /* On names.bindings. */
+    struct list all;            /* On names.bindings, or names.ended. */
+    bool has_ended;             /* Its job is none any more. */
     char text[];
 };
 
@@ -28,9 +30,11 @@ struct names {
     uint32_t service_count;
     uint32_t service_capacity;
     struct idmap services_by_name; /* (0, hash) -> struct service. */
-    struct idmap jobs;   /* (service, hash) -> struct names_binding. */
-    struct idmap leases; /* (0, lease) -> struct names_binding. */
-    struct list bindings;
+    struct idmap jobs;    /* (service, hash) -> struct names_binding. */
+    struct idmap leases;  /* (0, lease) -> struct names_binding. */
+    struct list bindings; /* Of live leases. */
+    struct list ended;    /* Of others, in the order in which they ended ... */
+    size_t ended_bytes;   /* ... and their size. */
     uint64_t job_last;
 };
 
@@ -57,6 +61,7 @@ int names_create(struct names **out)
     idmap_init(&names->jobs, &alloc_libc);
     idmap_init(&names->leases, &alloc_libc);
     list_init(&names->bindings);
+    list_init(&names->ended);
     *out = names;
     return E_OK;
 }
@@ -210,12 +215,19 @@ static struct names_binding *binding_copy(const struct names_lease *entry)
     }
     binding->is = *entry;
     binding->next = NULL;
+    binding->has_ended = false;
     binding->all = (struct list){NULL, NULL};
     memcpy(binding->text, entry->job_id, job_size);
     memcpy(binding->text + job_size, entry->metadata, metadata_size);
     binding->is.job_id = binding->text;
     binding->is.metadata = binding->text + job_size;
     return binding;
+}
+
+static size_t binding_bytes(const struct names_binding *binding)
+{
+    return sizeof(*binding) + strlen(binding->is.job_id) +
+           strlen(binding->is.metadata) + 2;
 }
 
 int names_prepare(struct names *names,
@@ -272,18 +284,48 @@ void names_forget(struct names *names, uint64_t lease)
         return;
     }
     list_remove(&binding->all);
-    if (binding->is.job != 0) {
+    if (binding->has_ended) {
+        names->ended_bytes -= binding_bytes(binding);
+    } else if (binding->is.job != 0) {
         job_remove(names, binding);
     }
     free(binding);
 }
 
+/* Forget the lease that was first put on @bindings. */
+static void forget_first(struct names *names, const struct list *bindings)
+{
+    const struct names_binding *binding =
+        CONTAINER_OF(bindings->next, struct names_binding, all);
+
+    names_forget(names, binding->is.lease);
+}
+
+void names_end(struct names *names, uint64_t lease)
+{
+    struct names_binding *binding = idmap_find(&names->leases, 0, lease);
+
+    if (binding == NULL || binding->has_ended) {
+        return;
+    }
+    if (binding->is.job != 0) {
+        job_remove(names, binding);
+    }
+    binding->has_ended = true;
+    list_remove(&binding->all);
+    list_append(&names->ended, &binding->all);
+    names->ended_bytes += binding_bytes(binding);
+    while (names->ended_bytes > NAMES_ENDED_BYTES) {
+        forget_first(names, &names->ended);
+    }
+}
+
 void names_forget_leases(struct names *names)
 {
     while (!list_is_empty(&names->bindings)) {
-        struct names_binding *binding =
-            CONTAINER_OF(names->bindings.next, struct names_binding, all);
-
-        names_forget(names, binding->is.lease);
+        forget_first(names, &names->bindings);
+    }
+    while (!list_is_empty(&names->ended)) {
+        forget_first(names, &names->ended);
     }
 }

@@ -3,8 +3,9 @@
  *
  * Services are numbered from 1, densely, and never forgotten: a service that
  * once asked will ask again.  Jobs are numbered within the run and forgotten
- * with the lease that has them.  A lease without a job, metadata or watched
- * process has no entry here, so the plain request costs nothing.
+ * when the lease that has them ends; its texts stay a while for those who look.
+ * A lease without a job, metadata or watched process has no entry here, so the
+ * plain request costs nothing.
  */
 #ifndef GPUCOORD_DAEMON_NAMES_H
 #define GPUCOORD_DAEMON_NAMES_H
@@ -18,7 +19,8 @@ struct names;         /* Opaque; names.c. */
 struct names_binding; /* Likewise. */
 
 enum {
-    NAMES_SERVICES_MAX = 65536 /* A bound, so that noise cannot fill memory. */
+    NAMES_SERVICES_MAX = 65536, /* Bounds, so that noise cannot fill memory: */
+    NAMES_ENDED_BYTES = 4 << 20 /* of this, ended leases keep the newest. */
 };
 
 /* What a lease was sent with. */
@@ -94,6 +96,10 @@ void names_bind(struct names *names,
  * until the lease is forgotten or bound again. */
 const struct names_lease *names_lease_find(const struct names *names,
                                            uint64_t lease);
+
+/* Forget the job of @lease, which has ended.  What else is known about it stays
+ * until those that end later need the room. */
+void names_end(struct names *names, uint64_t lease);
 
 /* Forget what is known about @lease, and its job. */
 void names_forget(struct names *names, uint64_t lease);

@@ -6,7 +6,6 @@
 #include "proto/body.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #define JSON   "application/json"
@@ -85,10 +84,25 @@ path_matches(const char *pattern, const char *path, const char **last)
     return true;
 }
 
+/* Return the methods of @route as in Allow.  A GET without end has no HEAD. */
+static const char *methods_of(const struct route *route)
+{
+    bool has_head = strcmp(route->method, "GET") == 0 &&
+                    strcmp(route->answer_type, EVENTS) != 0;
+
+    return has_head ? "GET, HEAD" : route->method;
+}
+
+static bool route_takes(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 &&
+            strcmp(methods_of(route), "GET, HEAD") == 0);
+}
+
 void routes_dispatch(struct daemon *daemon, const struct http_request *request)
 {
     const char *allowed = NULL;
-    char detail[64];
     size_t i;
 
     for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -98,17 +112,16 @@ void routes_dispatch(struct daemon *daemon, const struct http_request *request)
         if (!path_matches(route->path, request->path, &last)) {
             continue;
         }
-        if (strcmp(route->method, request->method) == 0) {
+        if (route_takes(route, request->method)) {
             route->handle(daemon, request, last);
             return;
         }
-        allowed = route->method;
+        allowed = methods_of(route);
     }
     if (allowed == NULL) {
         answer_problem(daemon, request->conn, E_NOT_FOUND,
                        "there is no such path; /openapi.json lists them", NULL);
         return;
     }
-    (void)snprintf(detail, sizeof(detail), "this path takes %s", allowed);
-    answer_problem(daemon, request->conn, E_METHOD, detail, NULL);
+    answer_method(daemon, request->conn, allowed);
 }

@@ -43,7 +43,7 @@ struct serve_options {
     const char *gpus;
     bool moves_aside;
     /* Taken apart from the above: */
-    char host[ADDRESS_SIZE];
+    char host[CONFIG_HOST_SIZE];
     uint32_t port;
     struct config_gpus simulated;
     char dir[PATH_MAX]; /* Of simulated cards, where no file names one. */
@@ -76,38 +76,25 @@ static void print_help(void)
         "reads the\nconfiguration again.\n");
 }
 
-/* Take "HOST:PORT" apart.
+/* Take "HOST:PORT" apart, or "none".
  *
- * Errors:
- *   E_INVALID  it has another form.
+ * Errors (said to the user):
+ *   E_INVALID  it is something else, or beyond loopback.
  */
 static int parse_listen(struct serve_options *options)
 {
     const char *text = options->listen;
-    const char *colon = strrchr(text, ':');
-    size_t size;
-    char *end;
-    unsigned long port;
+    struct buf why;
+    int rc;
 
-    if (strcmp(text, "none") == 0) {
-        return E_OK;
+    buf_init(&why, 0);
+    rc = config_parse_listen(strcmp(text, "none") == 0 ? "null" : text,
+                             options->host, &options->port, &why);
+    if (rc != E_OK) {
+        log_error("--listen: %s", buf_string(&why));
     }
-    if (colon == NULL || colon == text || colon[1] == '\0') {
-        return E_INVALID;
-    }
-    port = strtoul(colon + 1, &end, 10);
-    size = (size_t)(colon - text);
-    if (text[0] == '[' && text[size - 1] == ']') {
-        text++;
-        size -= 2;
-    }
-    if (*end != '\0' || port > UINT16_MAX || size >= sizeof(options->host)) {
-        return E_INVALID;
-    }
-    memcpy(options->host, text, size);
-    options->host[size] = '\0';
-    options->port = (uint32_t)port;
-    return E_OK;
+    buf_release(&why);
+    return rc;
 }
 
 /* Read "simulated" or "simulated:24576,8192".
@@ -175,8 +162,6 @@ static int find_dir(struct serve_options *options)
 static int options_check(struct serve_options *options)
 {
     if (options->listen != NULL && parse_listen(options) != E_OK) {
-        log_error("--listen: '%s' is not ADDRESS:PORT or 'none'",
-                  options->listen);
         return E_INVALID;
     }
     if (options->gpus != NULL && parse_gpus(options) != E_OK) {

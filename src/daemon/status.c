@@ -148,9 +148,11 @@ static void write_leases(struct daemon *daemon,
     buf_byte(out, ']');
 }
 
-/* Append the first waiters of each class; count all. */
+/* Append the first waiters of each class, those that are away behind the
+ * others; count all. */
 static void write_waiters(struct daemon *daemon, struct buf *out)
 {
+    const struct core *core = driver_core(daemon->driver);
     struct listing listing = {.daemon = daemon, .out = out};
     uint64_t waiting = 0;
     uint64_t away = 0;
@@ -165,8 +167,10 @@ static void write_waiters(struct daemon *daemon, struct buf *out)
             waiting += view.waiting;
             away += view.away;
             listing.max = listing.count + VIEWS_WAITERS;
-            core_each_waiter(driver_core(daemon->driver), i, list_lease,
-                             &listing);
+            core_each_waiter(core, i, list_lease, &listing);
+            if (listing.count < listing.max) {
+                core_each_away(core, i, list_lease, &listing);
+            }
         }
     }
     buf_byte(out, ']');
@@ -212,7 +216,7 @@ static void write_lock(struct daemon *daemon, struct buf *out)
 /* ---- Classes and counts ----------------------------------------------- */
 
 enum figure {
-    FIGURE_WAITING,
+    FIGURE_QUEUE, /* Whoever waits, attended or away. */
     FIGURE_GRANTS,
     FIGURE_CONSECUTIVE
 };
@@ -233,10 +237,10 @@ static void write_figures(const struct daemon *daemon,
         char class_name[65];
 
         if (class_look(daemon, i, &view)) {
-            const uint64_t figures[] = {[FIGURE_WAITING] = view.waiting,
-                                        [FIGURE_GRANTS] = view.grants,
-                                        [FIGURE_CONSECUTIVE] =
-                                            view.consecutive};
+            const uint64_t figures[] = {
+                [FIGURE_QUEUE] = view.waiting + view.away,
+                [FIGURE_GRANTS] = view.grants,
+                [FIGURE_CONSECUTIVE] = view.consecutive};
 
             records_class_name(daemon->config, i, class_name);
             buf_text(out, comma);
@@ -360,7 +364,7 @@ void views_status(struct daemon *daemon, struct buf *out)
     write_leases(daemon, "paused", 1u << LEASE_PAUSED | 1u << LEASE_CLEARING,
                  out);
     write_waiters(daemon, out);
-    write_figures(daemon, "queue_sizes", FIGURE_WAITING, out);
+    write_figures(daemon, "queue_sizes", FIGURE_QUEUE, out);
     write_classes(daemon, stats.grants, out);
     write_stats(daemon, &stats, out);
     buf_byte(out, '}');

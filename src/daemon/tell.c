@@ -21,7 +21,7 @@ static void lease_ended(struct daemon *daemon, uint64_t lease)
     }
     waiters_lease_ended(daemon, lease);
     watch_forget(daemon->watch, lease);
-    names_forget(daemon->names, lease);
+    names_end(daemon->names, lease);
 }
 
 void tell_message(struct daemon *daemon, const struct core_message *message)

@@ -20,11 +20,13 @@ struct driver_reply {
     /* NULL = nobody waits. */
     void (*send)(void *arg, const struct driver_reply *reply);
     void *arg;
-    uint64_t conn;  /* The caller's; not looked at here. */
-    uint64_t token; /* What the caller gave. */
-    uint64_t lease; /* Filled in by the driver; 0 = none. */
-    int rc;         /* Likewise: of core_step(), or of the commit. */
-    bool is_repeat; /* Likewise. */
+    uint64_t conn;   /* The caller's; not looked at here. */
+    uint64_t token;  /* What the caller gave. */
+    uint64_t lease;  /* Filled in by the driver; 0 = none. */
+    int rc;          /* Likewise: of core_step(), or of the commit. */
+    bool is_repeat;  /* Likewise. */
+    bool is_synced;  /* Likewise: it must not be sent before an fsync. */
+    bool is_settled; /* Likewise: what it tells is stored already. */
 };
 
 struct delivery {
@@ -48,7 +50,7 @@ struct turn {
     size_t call_count;
     size_t call_capacity;
     bool has_records;
-    bool needs_fsync;
+    bool needs_fsync; /* A reply is_synced. */
 };
 
 /* Free what @turn owns. */

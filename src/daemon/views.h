@@ -18,9 +18,12 @@
  *   {"wait":"holder","position":1,"text":"'x' holds it (lease 41) ...",
  *    "blocker":null|{"lease":41,"service_id":"x","state":"pausing",
  *                    "rung":"ask"|null,"hears":true},
- *    "until_in_ms":8000|null,"device":0|null,"need_mib":4096|null,
- *    "free_mib":1000,"estimate_ms":900|null,"observations":12}
+ *    "until_in_ms":8000|null,"unless_renewed":false,"device":0|null,
+ *    "need_mib":4096|null,"free_mib":1000,"estimate_ms":900|null,
+ *    "observations":12}
  *
+ * It ends in `until_in_ms` at the latest; with `unless_renewed` unless the
+ * blocker, which holds, renews before that.
  * `rung` is "ask" while the blocker is asked to pause, "reclaim" while it is
  * cleared away.  An estimate that rests on fewer than five observed holds of
  * the blocker's service is null: unknown.
@@ -50,7 +53,8 @@
  *
  * The implicit class of priority p is shown as "priority-p", and only where
  * something was ever asked there.  `waiters` has at most VIEWS_WAITERS a
- * class, in their order; `waiting` and `away` count all of them.
+ * class, in their order, and those of state "away" behind the others;
+ * `waiting` and `away` count all of them, and `queue_sizes` both together.
  */
 #ifndef GPUCOORD_DAEMON_VIEWS_H
 #define GPUCOORD_DAEMON_VIEWS_H

@@ -168,6 +168,7 @@ void views_why(struct daemon *daemon,
     member_maybe(
         out, "until_in_ms", has_until,
         wait.why.until_ms > wait.now_ms ? wait.why.until_ms - wait.now_ms : 0);
+    member_bool(out, "unless_renewed", wait.why.blocker_may_renew);
     member_u64(out, "device", wait.why.device);
     member_maybe(out, "need_mib", wait.why.need_mib != 0, wait.why.need_mib);
     member_u64(out, "free_mib", wait.why.free_mib);

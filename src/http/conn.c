@@ -22,7 +22,7 @@ static const struct {
                      EV_READ},
     [CONN_REPLYING] = {TO(IDLE) | TO(NEXT) | TO(LINGER) | TO(GONE), EV_WRITE},
     [CONN_NEXT] = {TO(HEAD) | TO(BODY) | TO(PARKED) | TO(GONE), EV_READ},
-    [CONN_STREAM] = {TO(FULL) | TO(LINGER) | TO(GONE), EV_READ},
+    [CONN_STREAM] = {TO(STREAM) | TO(FULL) | TO(LINGER) | TO(GONE), EV_READ},
     [CONN_FULL] = {TO(STREAM) | TO(CLOSING) | TO(GONE), EV_READ | EV_WRITE},
     [CONN_CLOSING] = {TO(LINGER) | TO(GONE), EV_WRITE},
     [CONN_LINGER] = {TO(GONE), EV_READ},
@@ -46,10 +46,11 @@ static uint32_t patience_ms(const struct http_limits *limits,
         return limits->write_ms;
     case CONN_LINGER:
         return limits->linger_ms;
-    case CONN_PARKED: /* The handler decides. */
     case CONN_STREAM:
-    case CONN_NEXT: /* Ends in this turn. */
-    case CONN_GONE: /* Likewise. */
+        return limits->stream_ms;
+    case CONN_PARKED: /* The handler decides. */
+    case CONN_NEXT:   /* Ends in this turn. */
+    case CONN_GONE:   /* Likewise. */
     case CONN_STATES:
         break;
     }
@@ -214,6 +215,9 @@ void conn_expire(struct conn *conn)
     case CONN_FULL:
         conn_end(conn, NOTICE_CLOSE);
         return;
+    case CONN_STREAM:
+        stream_comment(conn);
+        return;
     case CONN_IDLE:
     case CONN_CLOSING:
     case CONN_LINGER:
@@ -221,7 +225,6 @@ void conn_expire(struct conn *conn)
         return;
     case CONN_PARKED:
     case CONN_NEXT:
-    case CONN_STREAM:
     case CONN_GONE:
     case CONN_STATES:
         break;

@@ -93,6 +93,7 @@ struct http_limits {
     uint32_t head_ms;      /* First byte to the end of the headers. */
     uint32_t body_ms;      /* End of the headers to the end of the body. */
     uint32_t write_ms;     /* A reply, or what a stream's queue holds. */
+    uint32_t stream_ms;    /* From one comment on a stream to the next. */
     uint32_t linger_ms;    /* Reading on after a last reply, so that it is not
                             * lost in a reset. */
 };
@@ -102,7 +103,8 @@ enum {
 };
 
 /* 4 KiB of URL, 16 KiB and 64 headers, bodies of 64 KiB; 16,384 connections; 10
- * s for headers, 30 s for a body, 60 s idle. */
+ * s for headers, 30 s for a body, 60 s idle; a comment on a stream each 15 s.
+ */
 extern const struct http_limits http_limits_default;
 
 /* How a server is set up. */
@@ -182,7 +184,7 @@ MUST_USE int http_reply(struct http_server *server,
                         const struct http_response *response);
 
 /* Answer as http_reply() does, with a problem document and, where the problem
- * has `retry_after_ms`, a Retry-After header.  @problem is borrowed for the
+ * has `retry_after_ms` or `allow`, their headers.  @problem is borrowed for the
  * call, @tag as in http_response.
  *
  * Errors: as http_reply().
@@ -193,7 +195,9 @@ MUST_USE int http_reply_problem(struct http_server *server,
                                 uint64_t tag);
 
 /* Answer the parked request with the head of an event stream (200,
- * text/event-stream).  The stream lasts until http_close() or on_close().
+ * text/event-stream).  The stream lasts until http_close() or on_close().  It
+ * carries a comment each `stream_ms`, so that what lies between keeps it open,
+ * and a reader that has vanished is noticed.
  *
  * Errors: as http_reply().
  */

@@ -13,6 +13,7 @@ struct http_problem {
     const char *detail;      /* What happened here; NULL = no `detail`. */
     const char *field;       /* The field at fault; NULL = none. */
     uint64_t retry_after_ms; /* When to try again; 0 = not said. */
+    const char *allow;       /* Header of a 405: "GET, HEAD"; NULL = none. */
 };
 
 /* Append @problem, borrowed for the call, as a JSON object to @out.  Its texts

@@ -198,6 +198,9 @@ static void problem_response(const struct http_problem *problem,
         buf_printf(headers, "Retry-After: %llu\r\n",
                    (unsigned long long)(problem->retry_after_ms + 999) / 1000);
     }
+    if (problem->allow != NULL) {
+        buf_printf(headers, "Allow: %s\r\n", problem->allow);
+    }
     *response = (struct http_response){.status = err_http(problem->code),
                                        .content_type = HTTP_PROBLEM_TYPE,
                                        .headers = buf_string(headers),

@@ -18,6 +18,7 @@ const struct http_limits http_limits_default = {
     .head_ms = 10000,
     .body_ms = 30000,
     .write_ms = 30000,
+    .stream_ms = 15000,
     .linger_ms = 2000,
 };
 

@@ -180,6 +180,11 @@ void reply_flush(struct conn *conn);
  * told whether it could be written. */
 void reply_refuse(struct conn *conn, const struct http_problem *problem);
 
+/* stream.c */
+
+/* Send a comment down @conn, in STREAM, or end it. */
+void stream_comment(struct conn *conn);
+
 /* server.c */
 
 /* Have on_later() run in this turn of the loop. */

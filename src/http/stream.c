@@ -14,6 +14,19 @@ static int stream_write(struct conn *conn, const void *data, size_t size)
     return rc;
 }
 
+void stream_comment(struct conn *conn)
+{
+    static const char comment[] = ": \n\n";
+
+    if (stream_write(conn, comment, sizeof comment - 1) != E_OK) {
+        if (conn->state != CONN_GONE) {
+            conn_end(conn, NOTICE_CLOSE);
+        }
+    } else if (conn->state == CONN_STREAM) {
+        conn_move(conn, CONN_STREAM); /* Its patience starts anew. */
+    }
+}
+
 int http_stream_begin(struct http_server *server, uint64_t conn)
 {
     static const char head[] = "HTTP/1.1 200 OK\r\n"

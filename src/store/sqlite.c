@@ -258,8 +258,11 @@ static void sqlite_commit(struct store *base, const struct store_commit *how)
     int rc = commit_batch(store, how);
 
     batch_clear(&base->batch);
-    syncer_add(store->syncer, rc, rc == E_OK && how->needs_fsync, how->done,
-               how->arg);
+    if (rc == E_OK && how->needs_fsync) {
+        syncer_add(store->syncer, how->done, how->arg);
+    } else {
+        how->done(how->arg, rc);
+    }
 }
 
 static size_t sqlite_pending(const struct store *base)

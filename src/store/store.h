@@ -136,11 +136,12 @@ void store_put_mode(struct store *store, const struct core_mode_row *mode);
  *
  * @number tells a repeat from a new batch: it rises from commit to commit; a
  * batch whose number was already committed since store_open() is not written
- * again and counts as done.  With @needs_fsync the batch outlives a power
- * loss, else only the death of this process.
+ * again and counts as done.  With @needs_fsync the batch, and all before it,
+ * outlives a power loss, else only the death of this process.
  *
- * @done is called with @arg exactly once, after those of the commits before:
- * before the return where nothing has to be waited for, else from the loop.
+ * @done is called with @arg exactly once: before the return where nothing has
+ * to be waited for, else from the loop.  Commits that need an fsync are told
+ * in their order; those that need none do not wait for them.
  * It may put and commit.  A failed put (no memory) fails its batch here.
  */
 void store_commit(struct store *store,

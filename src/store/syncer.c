@@ -12,12 +12,11 @@
 #include <unistd.h>
 
 /* A commit whose callback has not been called.  Its ticket is the number of
- * the fsync request that covers it; 0 = it needs none. */
+ * the fsync request that covers it. */
 struct entry {
     uint64_t ticket;
     store_done done;
     void *arg;
-    int rc;
 };
 
 struct syncer {
@@ -102,7 +101,7 @@ static int result_of(struct syncer *syncer, const struct entry *entry)
 
     pthread_mutex_lock(&syncer->lock);
     if (entry->ticket <= syncer->synced) {
-        rc = entry->rc;
+        rc = E_OK;
     } else if (syncer->has_failed) {
         rc = E_STORE;
     }
@@ -278,25 +277,15 @@ static uint64_t want_sync(struct syncer *syncer)
     return ticket;
 }
 
-void syncer_add(struct syncer *syncer,
-                int rc,
-                bool needs_fsync,
-                store_done done,
-                void *arg)
+void syncer_add(struct syncer *syncer, store_done done, void *arg)
 {
-    struct entry entry = {.done = done, .arg = arg, .rc = rc};
+    struct entry entry = {
+        .ticket = want_sync(syncer), .done = done, .arg = arg};
 
-    if (needs_fsync) {
-        entry.ticket = want_sync(syncer);
-    }
     if (!make_room(syncer)) {
         drain(syncer);
         wait_idle(syncer);
-        entry.rc = result_of(syncer, &entry);
-        entry.ticket = 0;
-    }
-    if (entry.ticket == 0 && syncer->count == 0) {
-        done(arg, entry.rc);
+        done(arg, result_of(syncer, &entry));
         return;
     }
     syncer->ring[(syncer->first + syncer->count) & (syncer->capacity - 1)] =

@@ -1,8 +1,11 @@
 """What operators do, and what everybody can see: A8, C13, C15, B8."""
 
+import itertools
 import json
+import os
+import subprocess
 
-from conftest import Stream, problem, until
+from conftest import BINARY, LIMIT_S, Stream, problem, until
 
 
 def test_revoke_takes_a_lease_back(coordinator):
@@ -20,6 +23,7 @@ def test_drain_and_undrain(coordinator):
     coordinator.admin("drain")
     refused = coordinator.request("y", vram_mib=100)
     assert (refused.status, problem(refused)) == (503, "draining")
+    assert "Retry-After" in refused.headers
     assert coordinator.get("/readyz").status == 503
     assert coordinator.renew(grant).status == 200
     coordinator.admin("undrain")
@@ -78,7 +82,6 @@ def test_operators_call_over_the_unix_socket_only(make):
 
 
 def test_a_taken_port_names_its_owner_and_the_socket_serves(make):
-    import os
     import socket
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -90,6 +93,33 @@ def test_a_taken_port_names_its_owner_and_the_socket_serves(make):
         coordinator.start()
         assert coordinator.request("x").status == 200
         assert f"pid {os.getpid()}" in coordinator.log.read_text()
+
+
+def test_a_simulated_card_needs_no_configuration(tmp_path):
+    places = {"RUNTIME_DIRECTORY": str(tmp_path / "run"),
+              "STATE_DIRECTORY": str(tmp_path / "state"),
+              "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    process = subprocess.Popen(
+        [BINARY, "serve", "--gpus", "simulated", "--listen", "none"],
+        env={**os.environ, **places}, stdout=subprocess.PIPE, text=True)
+    try:
+        screen = "".join(itertools.takewhile(lambda line: line != "\n",
+                                             process.stdout))
+        assert "SIMULATED" in screen
+        assert str(tmp_path / "run" / "simulated") in screen
+    finally:
+        process.terminate()
+    assert process.wait(LIMIT_S) == 0
+
+
+def test_nothing_beyond_loopback_is_served(make):
+    coordinator = make()
+    process = coordinator.spawn("--listen", "0.0.0.0:0")
+    try:
+        assert process.wait(LIMIT_S) == 2
+    finally:
+        process.kill()
+    assert "beyond loopback" in coordinator.log.read_text()
 
 
 def test_events_tell_everything_and_go_on_where_a_reader_was(coordinator):

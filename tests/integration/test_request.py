@@ -139,6 +139,16 @@ def test_cancel_ends_a_wait(coordinator):
     assert coordinator.lease(lease)["reason"] == "cancelled"
 
 
+def test_a_grant_is_told_once_to_the_stream_that_brought_it(coordinator):
+    task = coordinator.request("x", wait=False, job_id="t")
+    control = coordinator.control("x")
+    grant = control.expect("grant")
+    assert grant["lease"] == task["lease"]
+    coordinator.admin("revoke", lease=task["lease"])
+    control.expect("revoke")  # Whatever came before it has been read.
+    assert control.names().count("grant") == 1
+
+
 def test_task_is_granted_when_its_service_attends(coordinator):
     holder = coordinator.request("holder", priority=0)
     task = coordinator.request("x", wait=False, job_id="t",

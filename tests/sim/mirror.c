@@ -222,7 +222,8 @@ static bool find_deed(const struct mirror *mirror,
         /* Not one that is said again to a stream that came back. */
         for (i = 0; i < REF_LEASES; i++) {
             if (mirror->before.leases[i].id == message->lease &&
-                mirror->before.leases[i].state == REF_PAUSING) {
+                mirror->before.leases[i].state == REF_PAUSING &&
+                message->token <= token_before) {
                 return false;
             }
         }

@@ -536,9 +536,11 @@ static void check_device(const struct rig *rig, uint32_t device)
         if (!lease_state_holds(state) && state != LEASE_PAUSED) {
             continue;
         }
-        /* The row of an exclusive gang says the largest of its charges. */
-        /* The row of an exclusive gang says only the largest charge. */
-        charged += row->vram_mib == 0 && row->gpus > 1 ? 0 : row->charge_mib;
+        /* The row of a gang says only the largest charge, where it is not
+         * simply what was asked for. */
+        if (row->gpus == 1 || (row->vram_mib != 0 && state != LEASE_PAUSED)) {
+            charged += row->charge_mib;
+        }
         if (lease_state_holds(state)) {
             holders++;
             exclusive = row->vram_mib == 0 ? row->id : exclusive;
@@ -623,12 +625,13 @@ static void commit(struct rig *rig, const struct core_effects *effects)
 static void begin(struct rig *rig, const struct core_event *event)
 {
     assert(event->at_ms >= rig->now_ms);
-    rig->now_ms = event->at_ms;
-    rig->events++;
+    /* At the time of the event before: nothing else is due then. */
     if (core_number_next(rig->core) + NUMBERS_LOW > rig->numbers_end) {
         rig->numbers_end += rig->numbers_block;
         allow_numbers(rig, rig->core);
     }
+    rig->now_ms = event->at_ms;
+    rig->events++;
 }
 
 /* Step; where memory fails, hold the core to "nothing has changed" and step

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum {
-    TRIALS_MAX = 600,
+    SHORTEN_S = 30, /* Time for making a failing run shorter. */
     TRACE_MAX = 1 << 26
 };
 
@@ -45,7 +45,7 @@ static void print_trace(int signal_number)
         }
         at += (size_t)n;
     }
-    (void)write(STDERR_FILENO, "\n", 1);
+    (void)!write(STDERR_FILENO, "\n", 1);
 }
 
 /* Run in a child; false where it fails. */
@@ -85,13 +85,13 @@ static bool run(struct sim sim, struct shared *shared, bool is_loud)
 static void shorten(const struct sim *sim, struct shared *shared)
 {
     const char *failure = shared->failure;
+    time_t end_at = time(NULL) + SHORTEN_S;
     uint64_t size;
-    int trials = 0;
 
-    for (size = sim->steps / 2; size > 0 && trials < TRIALS_MAX; size /= 2) {
+    for (size = sim->steps / 2; size > 0; size /= 2) {
         uint64_t at;
 
-        for (at = 0; at < sim->steps && trials < TRIALS_MAX; at += size) {
+        for (at = 0; at < sim->steps && time(NULL) < end_at; at += size) {
             uint64_t end = at + size < sim->steps ? at + size : sim->steps;
             bool *part = shared->skips + at;
             bool *saved = malloc(size);
@@ -102,7 +102,6 @@ static void shorten(const struct sim *sim, struct shared *shared)
             memcpy(saved, part, end - at);
             if (memchr(part, false, end - at) != NULL) {
                 memset(part, true, end - at);
-                trials++;
                 shared->failure = NULL;
                 if (run(*sim, shared, false) || shared->failure != failure) {
                     memcpy(part, saved, end - at);
@@ -113,7 +112,7 @@ static void shorten(const struct sim *sim, struct shared *shared)
     }
 }
 
-static void report(struct sim *sim, struct shared *shared)
+static void report(struct sim *sim, struct shared *shared, bool shortens)
 {
     uint64_t kept = 0;
     uint64_t i;
@@ -123,6 +122,9 @@ static void report(struct sim *sim, struct shared *shared)
                  sim->profile->name, (unsigned long long)sim->seed,
                  (unsigned long long)sim->steps,
                  (unsigned long long)shared->step);
+    if (!shortens) {
+        return;
+    }
     sim->steps = shared->step + 1;
     shorten(sim, shared);
     for (i = 0; i < sim->steps; i++) {
@@ -145,7 +147,7 @@ static struct shared *share(uint64_t steps)
     return shared;
 }
 
-static bool run_one(struct sim sim)
+static bool run_one(struct sim sim, bool shortens)
 {
     struct shared *shared = share(sim.steps);
     const struct sim_result *result = &shared->result;
@@ -162,7 +164,7 @@ static bool run_one(struct sim sim)
                      (unsigned long long)result->restarts,
                      (unsigned long long)result->hash);
     } else {
-        report(&sim, shared);
+        report(&sim, shared, shortens);
     }
     (void)munmap(shared, sizeof *shared + sim.steps);
     return passes;
@@ -173,7 +175,7 @@ static int usage(void)
     size_t i;
 
     (void)fputs("usage: sim_main [--profile NAME] [--seed N] [--seeds N] "
-                "[--events N] [--seconds N]\nprofiles:",
+                "[--events N] [--seconds N] [--no-shorten]\nprofiles:",
                 stderr);
     for (i = 0; sim_profile_at(i) != NULL; i++) {
         (void)fprintf(stderr, " %s", sim_profile_at(i)->name);
@@ -188,6 +190,7 @@ struct plan {
     uint64_t seed;
     uint64_t seeds;
     uint64_t events;
+    bool is_terse;    /* A failing run is not made shorter. */
     uint64_t seconds; /* More seeds until these are over; 0 = no. */
 };
 
@@ -199,6 +202,7 @@ static bool read_options(int argc, char **argv, struct plan *plan)
         {"seeds", required_argument, NULL, 'n'},
         {"events", required_argument, NULL, 'e'},
         {"seconds", required_argument, NULL, 't'},
+        {"no-shorten", no_argument, NULL, 'x'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -219,6 +223,9 @@ static bool read_options(int argc, char **argv, struct plan *plan)
             break;
         case 'e':
             plan->events = strtoull(optarg, NULL, 10);
+            break;
+        case 'x':
+            plan->is_terse = true;
             break;
         case 't':
             plan->seconds = strtoull(optarg, NULL, 10);
@@ -249,7 +256,7 @@ int main(int argc, char **argv)
                               .steps = plan.events};
 
             if ((plan.only == NULL || plan.only == sim.profile) &&
-                !run_one(sim)) {
+                !run_one(sim, !plan.is_terse)) {
                 return EXIT_FAILURE;
             }
         }

@@ -59,7 +59,9 @@ static void setup(struct rig *rig,
     struct workload_calls calls = {on_submit, on_release, on_paused, on_renew,
                                    rig};
 
-    memcpy(copy, rows, count * sizeof copy[0]);
+    if (count > 0) {
+        memcpy(copy, rows, count * sizeof copy[0]);
+    }
     *rig = (struct rig){0};
     buf_init(&rig->log, 0);
     assert_int_equal(workload_init(&rig->work, &trace, &options, &calls), E_OK);

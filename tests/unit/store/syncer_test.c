@@ -65,30 +65,21 @@ static void run_until(struct bench *bench, size_t called)
     }
 }
 
-static void entry_without_fsync_is_called_at_once(void **state)
-{
-    struct bench *bench = *state;
-
-    syncer_add(bench->syncer, E_LIMIT, false, on_done, bench);
-    assert_int_equal(bench->called, 1);
-    assert_int_equal(bench->results[0], E_LIMIT);
-}
-
-static void entries_wait_for_those_before(void **state)
+static void entries_wait_for_the_disk(void **state)
 {
     struct bench *bench = *state;
     int i;
 
     fault_io_hold();
     for (i = 0; i < ENTRIES; i++) {
-        syncer_add(bench->syncer, -i, i % 3 == 0, on_done, bench);
+        syncer_add(bench->syncer, on_done, bench);
     }
     assert_int_equal(bench->called, 0);
     assert_int_equal(syncer_pending(bench->syncer), ENTRIES);
     fault_io_release();
     run_until(bench, ENTRIES);
     for (i = 0; i < ENTRIES; i++) {
-        assert_int_equal(bench->results[i], -i);
+        assert_int_equal(bench->results[i], E_OK);
     }
 }
 
@@ -96,35 +87,33 @@ static void destroying_calls_what_waits(void **state)
 {
     struct bench *bench = *state;
 
-    syncer_add(bench->syncer, E_OK, true, on_done, bench);
-    syncer_add(bench->syncer, E_OK, false, on_done, bench);
+    syncer_add(bench->syncer, on_done, bench);
+    syncer_add(bench->syncer, on_done, bench);
     syncer_destroy(bench->syncer);
     bench->syncer = NULL;
     assert_int_equal(bench->called, 2);
 }
 
-/* What was synced before the failure stays good; what needs none goes on. */
+/* What was synced before the failure stays good. */
 static void failure_lasts(void **state)
 {
     struct bench *bench = *state;
 
-    syncer_add(bench->syncer, E_OK, true, on_done, bench);
+    syncer_add(bench->syncer, on_done, bench);
     run_until(bench, 1);
     assert_false(syncer_has_failed(bench->syncer));
 
     fault_io_arm(FAULT_IO_SYNC, 1, EIO, false);
-    syncer_add(bench->syncer, E_OK, true, on_done, bench);
-    syncer_add(bench->syncer, E_OK, false, on_done, bench);
-    run_until(bench, 3);
+    syncer_add(bench->syncer, on_done, bench);
+    run_until(bench, 2);
     assert_true(fault_io_disarm());
     assert_true(syncer_has_failed(bench->syncer));
-    syncer_add(bench->syncer, E_OK, true, on_done, bench);
-    run_until(bench, 4);
+    syncer_add(bench->syncer, on_done, bench);
+    run_until(bench, 3);
 
     assert_int_equal(bench->results[0], E_OK);
     assert_int_equal(bench->results[1], E_STORE);
-    assert_int_equal(bench->results[2], E_OK);
-    assert_int_equal(bench->results[3], E_STORE);
+    assert_int_equal(bench->results[2], E_STORE);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -132,8 +121,7 @@ static void failure_lasts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(entry_without_fsync_is_called_at_once),
-        CASE(entries_wait_for_those_before),
+        CASE(entries_wait_for_the_disk),
         CASE(destroying_calls_what_waits),
         CASE(failure_lasts),
     };

@@ -1,0 +1,394 @@
+/* core_step(): every error of its list, each with a state it leaves alone. */
+#include "core/core.h"
+#include "core/lease.h"
+#include "lib/fault.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct core *core;
+    struct core_effects effects;
+    uint64_t now_ms;
+};
+
+static struct core_config config_one(void)
+{
+    return (struct core_config){
+        .devices = {{.capacity_mib = 1000, .residue_mib = 100}},
+        .device_count = 1,
+        .waiters_max = 3,
+        .service_waiters_max = 2,
+        .stream_grace_ms = 2000,
+        .away_ms = 60000,
+        .effects_max = 256,
+    };
+}
+
+static struct core_event request(uint32_t service, uint64_t ref)
+{
+    struct core_event event = {.type = CORE_SUBMIT};
+
+    event.submit = (struct core_request){.ref = ref,
+                                         .timeout_ms = 30000,
+                                         .service = service,
+                                         .class_id = 2,
+                                         .gpus = 1,
+                                         .ttl_ms = 30000,
+                                         .pause_grace_ms = 1000,
+                                         .is_preemptible = true};
+    return event;
+}
+
+static int feed(struct fixture *fixture, struct core_event event)
+{
+    int rc;
+
+    event.at_ms = fixture->now_ms;
+    rc = core_step(fixture->core, &event, &fixture->effects);
+    core_check(fixture->core);
+    return rc;
+}
+
+static struct core_event numbers(uint64_t end)
+{
+    struct core_event event = {.type = CORE_ADMIN};
+
+    event.admin.action = CORE_NUMBERS;
+    event.admin.id_end = end;
+    event.admin.token_end = end;
+    return event;
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    struct core_config config = config_one();
+
+    fixture = (struct fixture){.now_ms = 1000};
+    assert_int_equal(core_create(&config, &alloc_libc, 1000, 1, &fixture.core),
+                     E_OK);
+    assert_int_equal(feed(&fixture, numbers(1000)), E_OK);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    core_destroy(fixture->core);
+    return 0;
+}
+
+/* Feed an event that must fail with @expected and change nothing. */
+static void
+refuses(struct fixture *fixture, struct core_event event, int expected)
+{
+    struct buf before;
+    struct buf after;
+
+    buf_init(&before, 0);
+    buf_init(&after, 0);
+    core_dump(fixture->core, &before);
+    assert_int_equal(feed(fixture, event), expected);
+    assert_int_equal(fixture->effects.record_count, 0);
+    assert_int_equal(fixture->effects.message_count, 0);
+    core_dump(fixture->core, &after);
+    assert_string_equal(buf_string(&before), buf_string(&after));
+    buf_release(&before);
+    buf_release(&after);
+}
+
+/* Let service 1 hold the device; returns its lease and, in @token, its token.
+ */
+static uint64_t hold(struct fixture *fixture, uint64_t *token)
+{
+    struct core_lease_view view;
+    uint64_t lease;
+
+    assert_int_equal(feed(fixture, request(1, 1)), E_OK);
+    lease = fixture->effects.lease;
+    assert_int_equal(core_lease_view(fixture->core, lease, &view), E_OK);
+    assert_int_equal(view.row.state, LEASE_HELD);
+    *token = view.row.token;
+    return lease;
+}
+
+static struct core_event release(uint64_t lease, uint64_t token)
+{
+    struct core_event event = {.type = CORE_RELEASE};
+
+    event.release.lease = lease;
+    event.release.token = token;
+    return event;
+}
+
+static struct core_event
+ack(uint64_t lease, uint64_t token, enum core_ack action)
+{
+    struct core_event event = {.type = CORE_ACK};
+
+    event.ack.lease = lease;
+    event.ack.token = token;
+    event.ack.action = action;
+    return event;
+}
+
+static void impossible_requests_are_invalid(void **state)
+{
+    struct core_event event = request(1, 1);
+
+    event.submit.vram_mib = 1001;
+    refuses(*state, event, E_INVALID);
+    event = request(1, 1);
+    event.submit.gpus = 2;
+    refuses(*state, event, E_INVALID);
+    event = request(1, 1);
+    event.submit.devices = 2;
+    refuses(*state, event, E_INVALID);
+    event = request(1, 1);
+    event.submit.class_id = CORE_CLASS(0);
+    refuses(*state, event, E_INVALID);
+}
+
+static void limits_are_kept_and_free_again(void **state)
+{
+    struct core_event cancel = {.type = CORE_CANCEL};
+    uint64_t token;
+
+    (void)hold(*state, &token);
+    assert_int_equal(feed(*state, request(1, 2)), E_OK);
+    cancel.cancel.lease = ((struct fixture *)*state)->effects.lease;
+    assert_int_equal(feed(*state, request(1, 3)), E_OK);
+    refuses(*state, request(1, 4), E_LIMIT); /* Two of a service. */
+    assert_int_equal(feed(*state, request(2, 5)), E_OK);
+    refuses(*state, request(3, 6), E_LIMIT); /* Three of all. */
+    assert_int_equal(feed(*state, cancel), E_OK);
+    assert_int_equal(feed(*state, request(3, 7)), E_OK);
+}
+
+static void no_numbers_no_leases(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(feed(fixture, numbers(core_number_next(fixture->core))),
+                     E_OK);
+    refuses(fixture, request(1, 1), E_LIMIT);
+}
+
+static void draining_admits_nothing(void **state)
+{
+    struct core_event event = {.type = CORE_ADMIN};
+
+    event.admin.action = CORE_DRAIN;
+    assert_int_equal(feed(*state, event), E_OK);
+    refuses(*state, request(1, 1), E_DRAINING);
+    event.admin.action = CORE_UNDRAIN;
+    assert_int_equal(feed(*state, event), E_OK);
+    assert_int_equal(feed(*state, request(1, 2)), E_OK);
+}
+
+static void a_job_keeps_its_terms(void **state)
+{
+    struct core_event event = request(1, 1);
+
+    event.submit.job = 7;
+    assert_int_equal(feed(*state, event), E_OK);
+    event.submit.ref = 2;
+    event.submit.class_id = 3;
+    refuses(*state, event, E_JOB_CONFLICT);
+    event.submit.class_id = 2;
+    event.submit.vram_mib = 10;
+    refuses(*state, event, E_JOB_CONFLICT);
+    event.submit.vram_mib = 0;
+    event.submit.devices = 1;
+    refuses(*state, event, E_JOB_CONFLICT);
+    event.submit.devices = 0;
+    assert_int_equal(feed(*state, event), E_OK);
+    assert_true(((struct fixture *)*state)->effects.is_repeat);
+}
+
+static void unknown_leases_are_not_found(void **state)
+{
+    struct core_event event = {.type = CORE_CANCEL};
+
+    refuses(*state, release(99, 1), E_NOT_FOUND);
+    refuses(*state, ack(99, 1, CORE_ACK_PAUSED), E_NOT_FOUND);
+    event.cancel.lease = 99;
+    refuses(*state, event, E_NOT_FOUND);
+    event.type = CORE_PROCESS_GONE;
+    refuses(*state, event, E_NOT_FOUND);
+    event = (struct core_event){.type = CORE_ADMIN};
+    event.admin.action = CORE_REVOKE;
+    event.admin.lease = 99;
+    refuses(*state, event, E_NOT_FOUND);
+    event.admin.action = CORE_PAUSE;
+    refuses(*state, event, E_NOT_FOUND);
+    event = (struct core_event){.type = CORE_RENEW};
+    event.renew.lease = 99;
+    refuses(*state, event, E_NOT_FOUND);
+}
+
+/* C6 */
+static void only_the_newest_token_speaks(void **state)
+{
+    uint64_t token;
+    uint64_t lease = hold(*state, &token);
+
+    refuses(*state, release(lease, token - 1), E_STALE);
+    refuses(*state, release(lease, token + 1), E_STALE);
+    refuses(*state, ack(lease, 0, CORE_ACK_RESUMED), E_STALE);
+    assert_int_equal(feed(*state, release(lease, token)), E_OK);
+    refuses(*state, release(lease, token + 1), E_STALE);
+    assert_int_equal(feed(*state, release(lease, token)), E_OK);
+    assert_true(((struct fixture *)*state)->effects.is_repeat);
+}
+
+static void what_was_taken_back_is_revoked(void **state)
+{
+    struct core_event event = {.type = CORE_ADMIN};
+    uint64_t token;
+
+    event.admin.action = CORE_REVOKE;
+    event.admin.lease = hold(*state, &token);
+    assert_int_equal(feed(*state, event), E_OK);
+    refuses(*state, release(event.admin.lease, token), E_REVOKED);
+    refuses(*state, ack(event.admin.lease, token, CORE_ACK_PAUSED), E_REVOKED);
+    refuses(*state, event, E_ENDED);
+}
+
+static void what_ended_otherwise_has_ended(void **state)
+{
+    struct core_event renew = {.type = CORE_RENEW};
+    uint64_t token;
+
+    renew.renew.lease = hold(*state, &token);
+    renew.renew.token = token;
+    assert_int_equal(feed(*state, release(renew.renew.lease, token)), E_OK);
+    refuses(*state, renew, E_ENDED);
+    refuses(*state, ack(renew.renew.lease, token, CORE_ACK_PAUSED), E_ENDED);
+}
+
+static void states_that_do_not_allow_it(void **state)
+{
+    struct core_event event = {.type = CORE_CANCEL};
+    uint64_t token;
+    uint64_t lease = hold(*state, &token);
+    uint64_t waiter;
+
+    event.cancel.lease = lease;
+    refuses(*state, event, E_STATE); /* It holds. */
+    refuses(*state, ack(lease, token, CORE_ACK_PAUSED), E_STATE);
+    refuses(*state, ack(lease, token, CORE_ACK_ERROR), E_STATE);
+    assert_int_equal(feed(*state, request(2, 2)), E_OK);
+    waiter = ((struct fixture *)*state)->effects.lease;
+    refuses(*state, release(waiter, 0), E_STATE); /* It waits. */
+    event = (struct core_event){.type = CORE_ADMIN};
+    event.admin.action = CORE_RESUME;
+    event.admin.lease = lease;
+    refuses(*state, event, E_STATE); /* It is not paused. */
+}
+
+static void rows_no_version_wrote_are_invalid(void **state)
+{
+    struct core_event event = {.type = CORE_RESTORE};
+
+    event.restore.type = CORE_RECORD_LEASE;
+    event.restore.lease = (struct core_lease_row){
+        .id = 50, .service = 1, .gpus = 1, .ttl_ms = 1000, .class_id = 2};
+    event.restore.lease.service = 0;
+    refuses(*state, event, E_INVALID);
+    event.restore.lease.service = 1;
+    event.restore.lease.gpus = 0;
+    refuses(*state, event, E_INVALID);
+    event.restore.lease.gpus = 1;
+    event.restore.lease.granted = 2;
+    refuses(*state, event, E_INVALID);
+    event.restore.lease.granted = 0;
+    event.restore.lease.state = LEASE_ENDED;
+    refuses(*state, event, E_INVALID);
+    event.restore.lease.state = LEASE_QUEUED;
+    event.restore.lease.job = 1;
+    assert_int_equal(feed(*state, event), E_OK);
+    refuses(*state, event, E_INVALID); /* Twice the same id. */
+    event.restore.type = CORE_RECORD_LEASE_END;
+    refuses(*state, event, E_INVALID);
+    event.restore.type = CORE_RECORD_CLASS;
+    event.restore.class_row.class_id = 10;
+    refuses(*state, event, E_INVALID);
+}
+
+static void configurations_out_of_range_are_invalid(void **state)
+{
+    struct core_config config = config_one();
+    struct core *core = NULL;
+
+    (void)state;
+    config.devices[0].capacity_mib = 0;
+    assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
+    config = config_one();
+    config.devices[0].reserve_mib = 1000;
+    assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
+    config = config_one();
+    config.class_count = 1;
+    assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
+    config.classes[0].weight = 10001;
+    assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
+    config.classes[0].weight = 1;
+    config.classes[0].priority = 10;
+    assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
+    config = config_one();
+    config.effects_max = 255;
+    assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
+    assert_null(core);
+}
+
+/* Guarantee 16, for the creation: the simulator does it for every step. */
+static void creation_survives_every_failing_allocation(void **state)
+{
+    struct core_config config = config_one();
+    bool was_reached = true;
+    uint64_t fail_at;
+
+    (void)state;
+    for (fail_at = 1; was_reached; fail_at++) {
+        struct fault fault;
+        struct core *core = NULL;
+        int rc;
+
+        fault_init(&fault, fail_at);
+        rc = core_create(&config, &fault.alloc, 1, 1, &core);
+        assert_int_equal(rc, fault.has_failed ? E_NOMEM : E_OK);
+        core_destroy(core);
+        assert_int_equal(fault.held_bytes, 0);
+        was_reached = fault.has_failed;
+    }
+    assert_true(fail_at > 2);
+}
+
+int main(void)
+{
+#define STEP_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        STEP_TEST(impossible_requests_are_invalid),
+        STEP_TEST(limits_are_kept_and_free_again),
+        STEP_TEST(no_numbers_no_leases),
+        STEP_TEST(draining_admits_nothing),
+        STEP_TEST(a_job_keeps_its_terms),
+        STEP_TEST(unknown_leases_are_not_found),
+        STEP_TEST(only_the_newest_token_speaks),
+        STEP_TEST(what_was_taken_back_is_revoked),
+        STEP_TEST(what_ended_otherwise_has_ended),
+        STEP_TEST(states_that_do_not_allow_it),
+        STEP_TEST(rows_no_version_wrote_are_invalid),
+        cmocka_unit_test(configurations_out_of_range_are_invalid),
+        cmocka_unit_test(creation_survives_every_failing_allocation),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
