@@ -69,6 +69,30 @@ static void fill_event(const struct daemon *daemon,
     }
 }
 
+/* Return why the lease @id can be neither paused nor resumed, as a sentence for
+ * people; NULL where nothing is known of it. */
+static const char *
+why_not(struct daemon *daemon, enum api_admin_action action, uint64_t id)
+{
+    struct core_lease_view view;
+
+    if (core_lease_view(driver_core(daemon->driver), id, &view) != E_OK) {
+        return NULL;
+    }
+    if (action == API_ADMIN_RESUME) {
+        return "it is not paused";
+    }
+    if (view.row.state != LEASE_HELD) {
+        return "it holds no gpu";
+    }
+    if ((view.row.flags & CORE_ROW_PREEMPTIBLE) == 0) {
+        return "it is not preemptible: it was asked for so";
+    }
+    return view.can_hear ? NULL
+                         : "it would not hear: its service has no control "
+                           "stream open, and it has not renewed lately";
+}
+
 static void handle(struct daemon *daemon,
                    const struct http_request *request,
                    enum api_admin_action action)
@@ -100,7 +124,9 @@ static void handle(struct daemon *daemon,
              api_admin_name(action));
     rc = driver_feed(daemon->driver, &event, &reply);
     if (rc != E_OK) {
-        answer_problem(daemon, request->conn, rc, NULL, NULL);
+        answer_problem(
+            daemon, request->conn, rc,
+            rc == E_STATE ? why_not(daemon, action, admin.lease) : NULL, NULL);
     }
 }
 

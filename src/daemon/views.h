@@ -81,8 +81,8 @@ void views_why(struct daemon *daemon,
                const struct core_lease_view *view,
                struct buf *out);
 
-/* Append who holds the devices of the set @devices (0 = any) and until when,
- * as a sentence for people; nothing where nobody does. */
+/* Append what was in the way of a request for one of @devices (0 = any): who
+ * holds it and until when, or what else, as a sentence for people. */
 void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out);
 
 /* Append the whole status. */

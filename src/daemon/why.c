@@ -198,18 +198,47 @@ static bool search_each(void *arg, uint64_t id)
     return !search->has_found;
 }
 
+/* Return why nothing is granted on any of @devices; NULL where one is open. */
+static const char *closed(const struct daemon *daemon, uint64_t devices)
+{
+    const char *text = "no such device can be used now: there is no recent "
+                       "measurement of it";
+    uint32_t i;
+
+    for (i = 0; i < daemon->core_config.device_count; i++) {
+        struct core_device_view view;
+
+        if (devices != 0 && (devices >> i & 1) == 0) {
+            continue;
+        }
+        core_device_view(driver_core(daemon->driver), i, &view);
+        if (view.is_drained) {
+            text = "nothing new is granted there: it is drained";
+        } else if (view.state == CORE_DEVICE_OK) {
+            return NULL;
+        }
+    }
+    return text;
+}
+
 void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out)
 {
+    const char *reason = closed(daemon, devices);
     struct search search = {.core = driver_core(daemon->driver),
                             .devices = devices};
     uint64_t now_ms = driver_now_ms(daemon->driver);
     uint64_t until_ms;
 
+    if (reason != NULL) {
+        buf_text(out, reason);
+        return;
+    }
     core_each_lease(search.core,
                     1u << LEASE_HELD | 1u << LEASE_PAUSING |
                         1u << LEASE_RECLAIMING,
                     search_each, &search);
     if (!search.has_found) {
+        buf_text(out, "nobody holds it, but not enough of it was free");
         return;
     }
     until_ms = search.found.row.state == LEASE_HELD
