@@ -1,5 +1,5 @@
 /* admin.c - what operators do, and configuration. */
-#include "core/state.h"
+#include "core/parts.h"
 
 /* ---- Configuration ---------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* bypass.c - everybody is let in: for somebody who suspects the coordinator. */
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 

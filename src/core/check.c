@@ -3,7 +3,7 @@
  * Those about single grants (1, 2, 3, 5) are also asserted from the outside by
  * the simulator, which sees only messages.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 

@@ -1,7 +1,7 @@
 /* core.c - one step: an event in, effects out. */
 #include "core/core.h"
 
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 #include <string.h>

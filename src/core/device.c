@@ -6,7 +6,7 @@
  * begun after the last thing given back, and says how much is used beyond the
  * charges; of that, what was known as unleased comes first.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 

@@ -1,5 +1,5 @@
 /* effects.c - what a step tells the driver: records, then messages. */
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 

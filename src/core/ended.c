@@ -3,7 +3,7 @@
  * A table by id: a release that is sent twice is answered alike, and whoever
  * comes late learns how it ended.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* fit.c - on which devices a candidate fits as they are now. */
-#include "core/state.h"
+#include "core/parts.h"
 
 static bool keeps_seat_for(const struct core *core,
                            const struct device *device,

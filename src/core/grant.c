@@ -1,5 +1,5 @@
 /* grant.c - a lease gets its devices and a new token. */
-#include "core/state.h"
+#include "core/parts.h"
 
 /* Say whether a warm model that was to unload and did not is in the way. */
 static bool is_defied(const struct core *core, const struct lease *lease)

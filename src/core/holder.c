@@ -4,7 +4,7 @@
  * (RECLAIMING) until a sample shows it gone or its settle time is over.  A
  * pause counts when it is measured, not when it is acknowledged.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 

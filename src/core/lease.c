@@ -1,7 +1,7 @@
 /* lease.c - states, the lists they name, and deadlines. */
 #include "core/lease.h"
 
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 #include <string.h>

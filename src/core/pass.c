@@ -6,7 +6,7 @@
  * decision is taken on the state as it is.  At most one reservation a device,
  * and one failure a shape, bound the work; waiters are never scanned.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 void pass_wake(struct core *core, uint64_t at_ms)
 {

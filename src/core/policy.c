@@ -6,7 +6,7 @@
  * target as the limits allow.  A pass ranks further candidates on a scratch
  * copy, as if those before them had been served.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 enum {
     CREDIT_SUMS = 4 /* Credits stay within so many sums of the weights. */

@@ -4,7 +4,7 @@
  * number, alone or shared) form a shape: among them the first that fits in so
  * much room is found in O(log n), so that nobody is scanned who cannot fit.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 

@@ -4,7 +4,7 @@
  * So every waiter comes back AWAY, every resume that was being cleared PAUSED,
  * every pause unacknowledged, and live leases get their full TTL from now.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 /* ---- Restore ---------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* reserve.c - devices kept for a candidate that does not fit yet. */
-#include "core/state.h"
+#include "core/parts.h"
 
 /* Say whether plan @a is to be preferred to plan @b. */
 static bool is_better(const struct plan *a, const struct plan *b)

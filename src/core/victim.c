@@ -4,7 +4,7 @@
  * not, nobody is asked.  Room already being freed and warm models that can be
  * told to unload come first.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 static uint32_t above(uint64_t a, uint64_t b)
 {

@@ -1,5 +1,5 @@
 /* view.c - the state as others may see it. */
-#include "core/state.h"
+#include "core/parts.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 /* waiter.c - requests: how they come, wait, are left alone and end ungranted.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 /* ---- Deadlines and refusals ------------------------------------------- */
 

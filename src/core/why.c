@@ -3,7 +3,7 @@
  * Looks at the state between steps, like a passer-by: it finds the device that
  * the lease is most likely to get and names the first thing in the way there.
  */
-#include "core/state.h"
+#include "core/parts.h"
 
 static uint64_t later(uint64_t a, uint64_t b)
 {

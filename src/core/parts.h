@@ -1,0 +1,400 @@
+/* parts.h - what the files of the core do for each other; private to src/core.
+ *
+ * One section a file.  Only core_step() (core.c) runs them, one event at a
+ * time; none keeps a pointer that is not stated.
+ */
+#ifndef GPUCOORD_CORE_PARTS_H
+#define GPUCOORD_CORE_PARTS_H
+
+#include "core/state.h"
+
+/* ---- lease.c: states, lists, timers ----------------------------------- */
+
+/* Take a lease from the slabs, all zero; NULL where there is no memory.  No
+ * list or index holds it. */
+struct lease *lease_create(struct core *core, uint32_t gpus);
+
+/* Give @lease, taken, back to the slabs. */
+void lease_destroy(struct core *core, struct lease *lease);
+
+/* Put a new lease on its lists and into its index; its state is set. */
+void lease_enter(struct core *core, struct lease *lease);
+
+/* Move @lease to @next: the only place where a state changes. */
+void lease_move(struct core *core, struct lease *lease, enum lease_state next);
+
+/* Set the deadline of the lease's state; CORE_FOREVER = none. */
+void lease_deadline(struct core *core, struct lease *lease, uint64_t at_ms);
+
+/* Remember that the row of @lease changed. */
+void lease_touch(struct core *core, struct lease *lease);
+
+/* End @lease, whatever it is: seats, lists, memory.  @lease is taken. */
+void lease_end(struct core *core, struct lease *lease, enum core_reason reason);
+
+/* Return the live lease @id; NULL where there is none. */
+struct lease *lease_find(const struct core *core, uint64_t id);
+
+/* Move the sleeper @lease to the list of @priority. */
+void lease_resort(struct core *core, struct lease *lease, uint32_t priority);
+
+/* Say whether @lease waits for its first grant. */
+bool lease_is_waiter(const struct lease *lease);
+
+/* Say whether somebody would receive a grant of the waiter @lease. */
+bool lease_is_attended(const struct lease *lease);
+
+/* Say whether @lease waits for its resume: PAUSED, or CLEARING after it. */
+bool lease_is_sleeper(const struct lease *lease);
+
+/* Say whether @lease is charged as a holder. */
+bool lease_holds(const struct lease *lease);
+
+/* Say whether a holder would be told to pause. */
+bool lease_can_hear(const struct core *core, const struct lease *lease);
+
+/* Say whether @lease wants whole devices. */
+bool lease_is_exclusive(const struct lease *lease);
+
+/* Return the priority of @lease, that of its class now. */
+uint32_t lease_priority(const struct lease *lease);
+
+/* ---- device.c: room --------------------------------------------------- */
+
+/* Set up device @index from its configuration. */
+void device_init(struct device *device,
+                 uint32_t index,
+                 const struct core_device_config *config);
+
+/* Charge @lease on each device in @set: with its need, or, alone, with what is
+ * left there. */
+void device_charge(struct core *core, struct lease *lease, uint64_t set);
+
+/* Charge @lease as its row says, after a restart. */
+void device_charge_again(struct core *core, struct lease *lease);
+
+/* Charge @lease, whose pause is verified, with what is still used: @kept_mib
+ * or what is measured beyond it, at most a residue. */
+void device_charge_residue(struct core *core,
+                           struct lease *lease,
+                           uint32_t kept_mib);
+
+/* What is used beyond the bookings of all but @lease; 0 where unmeasured. */
+uint32_t device_used_by(const struct device *device, const struct lease *lease);
+
+/* Take the charges of @lease away.  @becomes_resident: what it used stays
+ * charged to its service until a sample shows less. */
+void device_discharge(struct core *core,
+                      struct lease *lease,
+                      bool becomes_resident);
+
+/* Something was given back on the devices of @lease: older samples tell
+ * nothing about it. */
+void device_soil(struct core *core, const struct lease *lease);
+
+/* Take in a sample. */
+void device_report(struct core *core, const struct core_event *event);
+
+/* Say whether the newest sample was begun after the last thing given back. */
+bool device_is_fresh(const struct device *device);
+
+/* Room a request could be granted, without warm room of its own. */
+uint32_t device_free_mib(const struct device *device);
+
+/* What the device has for leases: capacity less reserve. */
+uint32_t device_size_mib(const struct device *device);
+
+/* VRAM the warm models of @service use, or of all but @service where
+ * @is_others, or of all with 0 and @is_others. */
+uint32_t device_resident_mib(const struct device *device,
+                             uint32_t service,
+                             bool is_others);
+
+/* VRAM that is being given back: charges of PAUSING and RECLAIMING leases less
+ * what a paused one may keep. */
+uint32_t device_freeing_mib(const struct device *device);
+
+/* Say whether an exclusive lease, or any with @is_any, holds @device. */
+bool device_is_held(const struct device *device, bool is_any);
+
+/* Return what @lease is charged on @device; 0 where it has no seat there. */
+uint32_t device_charge_of(const struct device *device,
+                          const struct lease *lease);
+
+/* Say whether @device has a warm model of another service than that of @lease,
+ * larger than a residue, whose settle time is not over (@is_over: is over). */
+bool device_is_warm(const struct core *core,
+                    const struct device *device,
+                    const struct lease *lease,
+                    bool is_over);
+
+/* Say whether what @lease used on its devices is measured to be gone but for
+ * @kept_mib, from samples begun after @since_ms. */
+bool device_is_clear_of(const struct core *core,
+                        const struct lease *lease,
+                        uint32_t kept_mib,
+                        uint64_t since_ms);
+
+/* Charge VRAM that nobody accounts for as unleased. */
+void device_disown(struct device *device);
+
+/* Say whether @lease may use @device at all now. */
+bool device_is_usable(const struct core *core,
+                      const struct device *device,
+                      const struct lease *lease);
+
+/* Say whether somebody waits for VRAM to be freed on @device. */
+bool device_wants_samples(const struct device *device);
+
+/* What an exclusive grant to @service would be charged; 0 = nothing left. */
+uint32_t device_exclusive_mib(const struct device *device,
+                              const struct lease *lease);
+
+/* ---- queue.c: who waits, in order ------------------------------------- */
+
+/* Make sure that a waiter of this kind finds a shape in its class.
+ *
+ * Errors:
+ *   E_NOMEM  no memory.
+ *   E_LIMIT  the class holds SHAPES_MAX kinds of request.
+ */
+MUST_USE int queue_prepare(struct core *core,
+                           struct class *class,
+                           const struct core_request *request);
+
+/* Put the attended or away waiter @lease in its place / take it out. */
+void queue_insert(struct lease *lease);
+void queue_remove(struct lease *lease);
+
+/* Return the attended waiter of @class with the lowest seq above the cursors
+ * of its shapes, of blocked shapes only one that fits now; NULL where there
+ * is none. */
+struct lease *queue_next(struct core *core, struct class *class);
+
+/* Return the first attended waiter of @class; NULL. */
+struct lease *queue_first(const struct class *class);
+
+/* Return the position of @lease among all candidates, from 1; of one that is
+ * away, also among those of its class that are. */
+uint64_t queue_position(const struct core *core, const struct lease *lease);
+
+/* Return the lease whose place is @node; NULL for NULL. */
+struct lease *queue_lease(struct rank_node *node);
+
+/* ---- policy.c: shares and limits -------------------------------------- */
+
+/* Set the scratch state of a pass from the committed one. */
+void policy_begin(struct core *core);
+
+/* Return the class whose turn it is at @priority in this pass; NULL. */
+struct class *policy_choose(struct core *core, uint32_t priority);
+
+/* Take a candidate of @class as served for the order of those behind it. */
+void policy_pass_over(struct core *core, struct class *class);
+
+/* Commit a first grant to @class. */
+void policy_commit(struct core *core, struct class *class);
+
+/* Say whether @class is at its limit, so that it may be granted nothing. */
+bool policy_is_limited(const struct core *core, const struct class *class);
+
+/* ---- victim.c: who makes room ----------------------------------------- */
+
+/* What it would take to bring a candidate onto a device. */
+struct plan {
+    bool is_feasible; /* Room comes without waiting for a release. */
+    bool needs_victims;
+    uint32_t worst_level; /* Lowest priority number among the victims. */
+    uint32_t room_mib;    /* Free and being freed. */
+};
+
+/* Work out how @lease gets onto @device.  @may_preempt: victims and warm
+ * models of others may be asked. */
+void victim_plan(struct core *core,
+                 struct device *device,
+                 struct lease *lease,
+                 bool may_preempt,
+                 struct plan *plan);
+
+/* Ask the victims and warm models of the plan just made. */
+void victim_ask(struct core *core, struct device *device, struct lease *lease);
+
+/* Ask the holder @lease to pause for @requester, NULL = an operator. */
+void victim_pause(struct core *core,
+                  struct lease *lease,
+                  const struct lease *requester);
+
+/* ---- pass.c: grants --------------------------------------------------- */
+
+/* Grant, resume, reserve and ask until nothing more can be done. */
+void pass_run(struct core *core);
+
+/* A pass has to run at @at_ms, when time alone changes its outcome. */
+void pass_wake(struct core *core, uint64_t at_ms);
+
+/* Say whether there is room for the effects of one more grant, and a token. */
+bool pass_may_grant(struct core *core);
+
+/* ---- fit.c: what fits now --------------------------------------------- */
+
+/* Return the devices on which @lease fits now, most free first; 0. */
+uint64_t fit_find(const struct core *core, const struct lease *lease);
+
+/* Return how large a request of @shape may be to fit now; 0 = none does. */
+uint32_t fit_room(struct core *core,
+                  const struct class *class,
+                  const struct shape *shape);
+
+/* ---- reserve.c: what will fit ----------------------------------------- */
+
+/* Reserve devices for @lease, which does not fit now, and ask for room there.
+ * False: there is nothing it could reserve in this pass. */
+bool reserve_devices(struct core *core, struct lease *lease, bool overdue);
+
+/* ---- grant.c ---------------------------------------------------------- */
+
+/* Give @lease the devices in @set, with a new token. */
+void grant_devices(struct core *core,
+                   struct lease *lease,
+                   uint64_t set,
+                   bool overdue);
+
+/* ---- bypass.c --------------------------------------------------------- */
+
+/* Grant everything that waits. */
+void bypass_run(struct core *core);
+
+/* ---- holder.c: what holders do and what is done to them --------------- */
+
+/* Apply the events of holders.  Errors: as core_step(), nothing has changed. */
+MUST_USE int holder_release(struct core *core, const struct core_event *event);
+MUST_USE int holder_renew(struct core *core, const struct core_event *event);
+MUST_USE int holder_ack(struct core *core, const struct core_event *event);
+MUST_USE int holder_process_gone(struct core *core,
+                                 const struct core_event *event);
+
+/* Take @lease, HELD or PAUSING, back: it is told, its VRAM stays charged. */
+void holder_reclaim(struct core *core,
+                    struct lease *lease,
+                    enum core_reason reason);
+
+/* Take back a lease in whatever state after its first grant. */
+void holder_take_back(struct core *core,
+                      struct lease *lease,
+                      enum core_reason reason);
+
+/* The connection that was the lease has closed. */
+void holder_leave(struct core *core, struct lease *lease);
+
+/* End a sleeper that is not to be resumed. */
+void holder_cancel(struct core *core, struct lease *lease);
+
+/* See which acks and revocations the newest samples settle. */
+void holder_settle(struct core *core);
+
+/* The deadline of @lease's state has come. */
+void holder_due(struct core *core, struct lease *lease);
+
+/* Set when a grant of @lease ends unless renewed, and its deadline. */
+void holder_extend(struct core *core, struct lease *lease);
+
+/* ---- waiter.c --------------------------------------------------------- */
+
+/* Apply the events of waiters and connections.  Errors: as core_step(), nothing
+ * has changed. */
+MUST_USE int waiter_submit(struct core *core, const struct core_event *event);
+MUST_USE int waiter_attach(struct core *core, const struct core_event *event);
+MUST_USE int waiter_detach(struct core *core, const struct core_event *event);
+MUST_USE int waiter_cancel(struct core *core, const struct core_event *event);
+
+/* End the wait of @lease without a grant: it is told @error, keeps its place
+ * AWAY where it has a job and @keeps_place, else ends. */
+void waiter_refuse(struct core *core,
+                   struct lease *lease,
+                   int error,
+                   enum core_reason reason,
+                   bool keeps_place);
+
+/* The wait of @lease timed out, or it was away for too long. */
+void waiter_due(struct core *core, struct lease *lease);
+
+/* Set the deadline of a waiter by its state. */
+void waiter_deadline(struct core *core, struct lease *lease);
+
+/* ---- admin.c ---------------------------------------------------------- */
+
+/* Apply CORE_ADMIN.  Errors: as core_step(), nothing has changed. */
+MUST_USE int admin_step(struct core *core, const struct core_event *event);
+
+/* End a bypass that is over. */
+void admin_tick(struct core *core);
+
+/* Go on with a shutdown: end the waits, and say when no holder is left. */
+void admin_stop(struct core *core);
+
+/* Copy @config into @core.
+ *
+ * Errors:
+ *   E_INVALID  a range is broken, or it removes classes.
+ */
+MUST_USE int admin_configure(struct core *core,
+                             const struct core_config *config);
+
+/* ---- replay.c --------------------------------------------------------- */
+
+/* Apply CORE_RESTORE.  Errors: as core_step(), nothing has changed. */
+MUST_USE int replay_restore(struct core *core, const struct core_event *event);
+
+/* Return the modes as they are stored. */
+struct core_mode_row replay_mode(const struct core *core);
+
+/* ---- effects.c: what a step tells ------------------------------------- */
+
+/* Set the four arrays of effects to hold @count each.
+ *
+ * Errors:
+ *   E_NOMEM  the arrays are at least as large as before.
+ */
+MUST_USE int effects_resize(struct core *core, uint32_t count);
+
+/* Turn what changed in this step into records / moves into messages. */
+void effects_record(struct core *core);
+void effects_say_moved(struct core *core);
+
+/* Add a message to the effects; there is room. */
+struct core_message *
+core_say(struct core *core, enum core_message_type type, struct lease *lease);
+
+/* Say whether the effects have room for one more unit of work; where not, the
+ * next TICK is due at once. */
+bool core_has_room(struct core *core);
+
+/* Make room for the effects of work on @count leases.
+ *
+ * Errors:
+ *   E_NOMEM  nothing has changed.
+ */
+MUST_USE int core_reserve_effects(struct core *core, uint32_t count);
+
+/* ---- core.c ----------------------------------------------------------- */
+
+/* Return the service @id, made if it is new; NULL where there is no memory. */
+struct service *core_service(struct core *core, uint32_t id);
+
+/* Return the set of all devices. */
+uint64_t core_all_devices(const struct core *core);
+
+/* Return the service @id; NULL where it was never seen. */
+struct service *core_service_find(const struct core *core, uint32_t id);
+
+/* ---- ended.c ---------------------------------------------------------- */
+
+/* Remember how @lease ended. */
+void core_remember(struct core *core,
+                   const struct lease *lease,
+                   enum core_reason reason);
+
+/* Return what is remembered of the ended lease @id; NULL. */
+const struct ended *core_ended(const struct core *core, uint64_t id);
+
+#endif
