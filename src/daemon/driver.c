@@ -1,38 +1,18 @@
-#include "daemon/driver.h"
+#include "daemon/driver_parts.h"
 
 #include "base/clock.h"
-#include "base/kill.h"
 #include "base/log.h"
 #include "daemon/loop.h"
 #include "daemon/names.h"
 #include "daemon/records.h"
 #include "store/store.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum {
     NUMBERS_LOW = STORE_NUMBER_BLOCK / 4, /* Reserve more below so many. */
-    NUMBERS_RETRY_MS = 1000,
-    COMMIT_RETRY_MS = 250 /* After one that failed; nothing spins. */
-};
-
-struct driver {
-    struct driver_options is;
-    struct core_config core_config;
-    struct core *core;
-    struct turn filling;    /* This turn's. */
-    struct turn flying;     /* Given to the store, not yet durable. */
-    bool is_finishing;      /* The store is being closed. */
-    bool is_flying;         /* At most one commit is under way. */
-    uint64_t shift_ms;      /* Core time less monotonic time, modulo 2^64. */
-    uint64_t fed_at_ms;     /* Time of the newest event. */
-    uint64_t commit_number; /* Of the newest commit. */
-    uint64_t commit_began_ns;
-    uint64_t commit_retry_at_ms; /* Of clock_mono_ms(), as the next. */
-    uint64_t numbers_retry_at_ms;
-    struct driver_stats stats;
+    NUMBERS_RETRY_MS = 1000
 };
 
 /* ---- Time ------------------------------------------------------------- */
@@ -49,9 +29,7 @@ uint64_t driver_now_ms(const struct driver *driver)
     return driver_time_of(driver, clock_mono_ms());
 }
 
-/* Return the time of an event that is fed now.  The loop ticks at every
- * deadline; one that lies far back says that we were not running. */
-static uint64_t feed_time(struct driver *driver)
+uint64_t driver_feed_time(struct driver *driver)
 {
     uint64_t now_ms = driver_now_ms(driver);
     uint64_t due_ms = core_deadline(driver->core);
@@ -107,7 +85,7 @@ static int step(struct driver *driver,
     struct core_effects effects = {0};
     int rc;
 
-    event->at_ms = feed_time(driver);
+    event->at_ms = driver_feed_time(driver);
     driver->stats.events++;
     rc = core_step(driver->core, event, &effects);
     if (rc != E_OK) {
@@ -136,10 +114,10 @@ static int step(struct driver *driver,
     return rc;
 }
 
-static int feed(struct driver *driver,
-                struct core_event *event,
-                struct names_binding *binding,
-                struct driver_reply *reply)
+int driver_feed_call(struct driver *driver,
+                     struct core_event *event,
+                     struct names_binding *binding,
+                     struct driver_reply *reply)
 {
     if (turn_reserve(&driver->filling,
                      core_messages_max(driver->core, event)) != E_OK) {
@@ -159,7 +137,7 @@ int driver_feed(struct driver *driver,
     if (reply != NULL) {
         copy = *reply;
     }
-    return feed(driver, event, NULL, &copy);
+    return driver_feed_call(driver, event, NULL, &copy);
 }
 
 int driver_submit(struct driver *driver,
@@ -176,15 +154,14 @@ int driver_submit(struct driver *driver,
         names_binding_destroy(binding);
         return rc;
     }
-    rc = feed(driver, &event, binding, &copy);
+    rc = driver_feed_call(driver, &event, binding, &copy);
     *lease = copy.lease;
     return rc;
 }
 
 /* ---- Numbers ---------------------------------------------------------- */
 
-/* Let the core have what the store has reserved. */
-static int allow_numbers(struct driver *driver)
+int driver_allow_numbers(struct driver *driver)
 {
     uint64_t end = store_numbers(driver->is.store);
     struct core_event event = {
@@ -199,11 +176,10 @@ static int reserve_numbers(struct driver *driver)
     uint64_t end = store_numbers(driver->is.store) + STORE_NUMBER_BLOCK;
     int rc = store_reserve_numbers(driver->is.store, end);
 
-    return rc == E_OK ? allow_numbers(driver) : rc;
+    return rc == E_OK ? driver_allow_numbers(driver) : rc;
 }
 
-/* Reserve the next block long before this one is used up. */
-static void keep_numbers(struct driver *driver)
+void driver_keep_numbers(struct driver *driver)
 {
     uint64_t end = store_numbers(driver->is.store);
 
@@ -215,294 +191,6 @@ static void keep_numbers(struct driver *driver)
         driver->numbers_retry_at_ms = clock_mono_ms() + NUMBERS_RETRY_MS;
         log_warn("cannot reserve numbers for leases; trying again");
     }
-}
-
-/* ---- Replies that wait for an fsync ----------------------------------- */
-
-struct syncing {
-    struct driver *driver;
-    size_t count;
-    struct driver_reply replies[];
-};
-
-/* The replies go out like all others: at the end of a turn, when what they
- * look at is stored. */
-static void on_synced(void *arg, int rc)
-{
-    struct syncing *syncing = arg;
-    struct turn *turn = &syncing->driver->filling;
-    size_t i;
-
-    for (i = 0; i < syncing->count; i++) {
-        struct driver_reply *reply = &syncing->replies[i];
-
-        reply->rc = rc;
-        reply->is_synced = false;
-        reply->is_settled = true;
-        if (turn_reserve(turn, 0) == E_OK) {
-            turn_add_reply(turn, reply);
-        } else {
-            reply->rc = E_NOMEM;
-            reply->send(reply->arg, reply);
-        }
-    }
-    loop_end_turn(syncing->driver->is.loop);
-    free(syncing);
-}
-
-/* Have everything stored so far synced, and keep the replies of @turn that
- * promise it until then.  Others, a chat's grant among them, go out at once. */
-static void sync_turn(struct driver *driver, struct turn *turn)
-{
-    struct syncing *syncing = malloc(
-        sizeof(*syncing) + turn->delivery_count * sizeof(syncing->replies[0]));
-    size_t i;
-
-    if (syncing == NULL) {
-        return; /* deliver() finds them and says so. */
-    }
-    *syncing = (struct syncing){.driver = driver};
-    for (i = 0; i < turn->delivery_count; i++) {
-        struct delivery *delivery = &turn->deliveries[i];
-
-        if (delivery->is_reply && delivery->reply.is_synced) {
-            syncing->replies[syncing->count++] = delivery->reply;
-            delivery->reply.send = NULL;
-        }
-    }
-    /* The batch is empty: nothing was fed since the commit. */
-    driver->commit_number++;
-    store_commit(driver->is.store, driver->commit_number, true, on_synced,
-                 syncing);
-}
-
-/* ---- Turns ------------------------------------------------------------ */
-
-static void deliver_reply(struct driver_reply *reply)
-{
-    if (reply->send == NULL) {
-        return; /* It waits for its fsync. */
-    }
-    if (reply->is_synced) {
-        reply->rc = E_NOMEM; /* It could not be kept until then. */
-    }
-    reply->send(reply->arg, reply);
-}
-
-static void deliver(struct driver *driver, struct turn *turn)
-{
-    size_t i;
-
-    if (turn->needs_fsync) {
-        sync_turn(driver, turn);
-    }
-    for (i = 0; i < turn->delivery_count; i++) {
-        struct delivery *delivery = &turn->deliveries[i];
-
-        if (delivery->is_reply) {
-            deliver_reply(&delivery->reply);
-        } else {
-            driver->is.hooks->on_message(driver->is.arg, &delivery->message);
-        }
-    }
-    turn_clear(turn);
-    kill_here(KILL_AFTER_REPLY);
-}
-
-static void swap_turns(struct driver *driver)
-{
-    struct turn turn = driver->filling;
-
-    driver->filling = driver->flying;
-    driver->flying = turn;
-}
-
-static void turns_lost(struct driver *driver, int rc);
-
-static void on_committed(void *arg, int rc)
-{
-    struct driver *driver = arg;
-
-    kill_here(KILL_AFTER_COMMIT);
-    driver->is_flying = false;
-    driver->stats.commits++;
-    driver->stats.commit_ns += clock_mono_ns() - driver->commit_began_ns;
-    if (rc == E_OK) {
-        deliver(driver, &driver->flying);
-    } else {
-        driver->stats.commits_failed++;
-        driver->commit_retry_at_ms = clock_mono_ms() + COMMIT_RETRY_MS;
-        log_error("%s: what has just happened is undone", err_text(rc));
-        if (!driver->is_finishing) {
-            turns_lost(driver, rc);
-        }
-    }
-    if (!turn_is_empty(&driver->filling)) {
-        loop_end_turn(driver->is.loop);
-    }
-}
-
-static void commit(struct driver *driver)
-{
-    swap_turns(driver);
-    kill_here(KILL_BEFORE_COMMIT);
-    driver->is_flying = true;
-    driver->commit_number++;
-    driver->commit_began_ns = clock_mono_ns();
-    store_commit(driver->is.store, driver->commit_number, false, on_committed,
-                 driver);
-}
-
-/* Say whether this turn waits because the commit before it has failed. */
-static bool is_held(const struct driver *driver)
-{
-    return driver->filling.has_records &&
-           clock_mono_ms() < driver->commit_retry_at_ms;
-}
-
-static void arm(struct driver *driver)
-{
-    uint64_t due_ms = core_deadline(driver->core);
-    uint64_t mono_ms =
-        due_ms == CORE_FOREVER ? UINT64_MAX : due_ms - driver->shift_ms;
-
-    if (is_held(driver) && driver->commit_retry_at_ms < mono_ms) {
-        mono_ms = driver->commit_retry_at_ms;
-    }
-    loop_arm(driver->is.loop, mono_ms);
-}
-
-void driver_end_turn(struct driver *driver)
-{
-    /* One commit at a time: what comes meanwhile goes into the next. */
-    if (!driver->is_flying && !is_held(driver)) {
-        keep_numbers(driver);
-        if (driver->filling.has_records) {
-            commit(driver);
-        } else if (!turn_is_empty(&driver->filling)) {
-            swap_turns(driver);
-            deliver(driver, &driver->flying);
-        }
-    }
-    arm(driver);
-}
-
-void driver_tick(struct driver *driver)
-{
-    struct core_event event = {.type = CORE_TICK};
-
-    if (core_deadline(driver->core) <= driver_now_ms(driver)) {
-        (void)driver_feed(driver, &event, NULL);
-    }
-    loop_end_turn(driver->is.loop);
-}
-
-/* ---- A commit that failed --------------------------------------------- */
-
-/* Build the core from the store; time goes on where it was. */
-static int
-build_core(struct driver *driver, uint64_t start_ms, uint64_t number_first)
-{
-    struct core *core;
-    int rc = core_create(&driver->core_config, &alloc_libc, start_ms,
-                         number_first, &core);
-
-    if (rc != E_OK) {
-        return rc;
-    }
-    rc = records_restore(driver->is.store, driver->is.names, driver->is.config,
-                         core, start_ms);
-    if (rc != E_OK) {
-        core_destroy(core);
-        return rc;
-    }
-    core_destroy(driver->core);
-    driver->core = core;
-    driver->fed_at_ms = start_ms;
-    return E_OK;
-}
-
-/* Refuse the requests of a lost turn. */
-static void refuse_lost(struct driver *driver, const struct turn *turn, int rc)
-{
-    size_t i;
-
-    for (i = 0; i < turn->call_count; i++) {
-        struct call *call = &turn->calls[i];
-
-        if (call->event.type != CORE_SUBMIT) {
-            continue;
-        }
-        if (!call->reply.is_repeat) {
-            names_forget(driver->is.names, call->reply.lease);
-        }
-        call->reply.rc = rc;
-        call->reply.send(call->reply.arg, &call->reply);
-    }
-}
-
-/* Send the replies of a lost turn that tell of earlier ones. */
-static void send_settled(const struct turn *turn)
-{
-    size_t i;
-
-    for (i = 0; i < turn->delivery_count; i++) {
-        const struct delivery *delivery = &turn->deliveries[i];
-
-        if (delivery->is_reply && delivery->reply.is_settled) {
-            delivery->reply.send(delivery->reply.arg, &delivery->reply);
-        }
-    }
-}
-
-/* Streams are attached again by the owner; all else is called again. */
-static void call_again(struct driver *driver, const struct turn *turn)
-{
-    size_t i;
-
-    for (i = 0; i < turn->call_count; i++) {
-        struct call *call = &turn->calls[i];
-        bool is_stream =
-            call->event.type == CORE_ATTACH ||
-            (call->event.type == CORE_DETACH && call->event.detach.lease == 0);
-
-        if (call->event.type == CORE_SUBMIT || is_stream) {
-            continue;
-        }
-        call->reply.rc = feed(driver, &call->event, NULL, &call->reply);
-        if (call->reply.rc != E_OK && call->reply.send != NULL) {
-            call->reply.send(call->reply.arg, &call->reply);
-        }
-    }
-}
-
-static void turns_lost(struct driver *driver, int rc)
-{
-    struct turn lost[2] = {driver->flying, driver->filling};
-    int rc_build;
-
-    driver->flying = (struct turn){0};
-    driver->filling = (struct turn){0};
-    store_discard(driver->is.store);
-    refuse_lost(driver, &lost[0], rc);
-    refuse_lost(driver, &lost[1], rc);
-    rc_build =
-        build_core(driver, feed_time(driver), core_number_next(driver->core));
-    if (rc_build == E_OK) {
-        rc_build = allow_numbers(driver);
-    }
-    if (rc_build == E_OK) {
-        driver->is.hooks->on_rebuilt(driver->is.arg);
-        send_settled(&lost[0]);
-        send_settled(&lost[1]);
-        call_again(driver, &lost[0]);
-        call_again(driver, &lost[1]);
-    } else {
-        log_error("cannot read the store again: %s", err_text(rc_build));
-        driver->is.hooks->on_failure(driver->is.arg);
-    }
-    turn_release(&lost[0]);
-    turn_release(&lost[1]);
 }
 
 /* ---- Life ------------------------------------------------------------- */
@@ -524,7 +212,7 @@ static int begin(struct driver *driver)
         driver->core_config.startup_hold_ms = 0;
     }
     driver->shift_ms = time_max_ms + 1 - clock_mono_ms();
-    rc = build_core(driver, time_max_ms + 1, next == 0 ? 1 : next);
+    rc = driver_build_core(driver, time_max_ms + 1, next == 0 ? 1 : next);
     driver->core_config.startup_hold_ms = hold_ms;
     return rc == E_OK ? reserve_numbers(driver) : rc;
 }

@@ -248,6 +248,7 @@ void rig_init(struct rig *rig,
                         .now_ms = start_ms,
                         .hash = FNV_START,
                         .check_every = 1,
+                        .expects_nomem = alloc != &alloc_libc,
                         .numbers_block = NUMBERS_BLOCK,
                         .numbers_end = NUMBERS_BLOCK};
     idmap_init(&rig->store.places, &alloc_libc);
@@ -281,6 +282,16 @@ void rig_restart(struct rig *rig, uint64_t at_ms)
     rebuild(rig, at_ms, first);
 }
 
+/* Dump, again where memory failed. */
+static void dump(const struct core *core, struct buf *out)
+{
+    core_dump(core, out);
+    if (buf_error(out) != E_OK) {
+        buf_clear(out);
+        core_dump(core, out);
+    }
+}
+
 void rig_check_replay(struct rig *rig)
 {
     struct core *again = build(rig, rig->now_ms, rig->numbers_end);
@@ -289,8 +300,8 @@ void rig_check_replay(struct rig *rig)
 
     buf_init(&live, 0);
     buf_init(&replayed, 0);
-    core_dump(rig->core, &live);
-    core_dump(again, &replayed);
+    dump(rig->core, &live);
+    dump(again, &replayed);
     if (strcmp(buf_string(&live), buf_string(&replayed)) != 0) {
         rig_fail(rig, "a replay differs\nlive:\n%s\nreplayed:\n%s",
                  buf_string(&live), buf_string(&replayed));
@@ -648,11 +659,11 @@ step(struct rig *rig, const struct core_event *event, struct core_effects *out)
     }
     buf_init(&before, 0);
     buf_init(&after, 0);
-    core_dump(rig->core, &before);
+    dump(rig->core, &before);
     rc = core_step(rig->core, event, out);
     if (rc == E_NOMEM) {
         core_check(rig->core);
-        core_dump(rig->core, &after);
+        dump(rig->core, &after);
         if (strcmp(buf_string(&before), buf_string(&after)) != 0) {
             rig_fail(rig,
                      "out of memory, but changed\nbefore:\n%s\n"

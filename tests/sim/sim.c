@@ -285,7 +285,6 @@ void sim_run(const struct sim *sim, struct sim_result *out)
     run->rig.trace = sim->trace;
     run->rig.failure = sim->failure;
     run->rig.check_every = sim->profile->check_every;
-    run->rig.expects_nomem = sim->fault != NULL;
     mirror_init(&run->mirror, &run->rig);
     for (i = 0; i < sim->steps; i++) {
         if (sim->step != NULL) {

@@ -1,0 +1,192 @@
+/* driver_commit.c - a turn is stored, then its replies and messages leave. */
+#include "daemon/driver_parts.h"
+
+#include "base/clock.h"
+#include "base/kill.h"
+#include "base/log.h"
+#include "daemon/loop.h"
+#include "store/store.h"
+
+#include <stdlib.h>
+
+enum {
+    COMMIT_RETRY_MS = 250 /* After one that failed; nothing spins. */
+};
+
+/* ---- Replies that wait for an fsync ----------------------------------- */
+
+struct syncing {
+    struct driver *driver;
+    size_t count;
+    struct driver_reply replies[];
+};
+
+/* The replies go out like all others: at the end of a turn, when what they
+ * look at is stored. */
+static void on_synced(void *arg, int rc)
+{
+    struct syncing *syncing = arg;
+    struct turn *turn = &syncing->driver->filling;
+    size_t i;
+
+    for (i = 0; i < syncing->count; i++) {
+        struct driver_reply *reply = &syncing->replies[i];
+
+        reply->rc = rc;
+        reply->is_synced = false;
+        reply->is_settled = true;
+        if (turn_reserve(turn, 0) == E_OK) {
+            turn_add_reply(turn, reply);
+        } else {
+            reply->rc = E_NOMEM;
+            reply->send(reply->arg, reply);
+        }
+    }
+    loop_end_turn(syncing->driver->is.loop);
+    free(syncing);
+}
+
+/* Have everything stored so far synced, and keep the replies of @turn that
+ * promise it until then.  Others, a chat's grant among them, go out at once. */
+static void sync_turn(struct driver *driver, struct turn *turn)
+{
+    struct syncing *syncing = malloc(
+        sizeof(*syncing) + turn->delivery_count * sizeof(syncing->replies[0]));
+    size_t i;
+
+    if (syncing == NULL) {
+        return; /* deliver() finds them and says so. */
+    }
+    *syncing = (struct syncing){.driver = driver};
+    for (i = 0; i < turn->delivery_count; i++) {
+        struct delivery *delivery = &turn->deliveries[i];
+
+        if (delivery->is_reply && delivery->reply.is_synced) {
+            syncing->replies[syncing->count++] = delivery->reply;
+            delivery->reply.send = NULL;
+        }
+    }
+    /* The batch is empty: nothing was fed since the commit. */
+    driver->commit_number++;
+    store_commit(driver->is.store, driver->commit_number, true, on_synced,
+                 syncing);
+}
+
+/* ---- Turns ------------------------------------------------------------ */
+
+static void deliver_reply(struct driver_reply *reply)
+{
+    if (reply->send == NULL) {
+        return; /* It waits for its fsync. */
+    }
+    if (reply->is_synced) {
+        reply->rc = E_NOMEM; /* It could not be kept until then. */
+    }
+    reply->send(reply->arg, reply);
+}
+
+static void deliver(struct driver *driver, struct turn *turn)
+{
+    size_t i;
+
+    if (turn->needs_fsync) {
+        sync_turn(driver, turn);
+    }
+    for (i = 0; i < turn->delivery_count; i++) {
+        struct delivery *delivery = &turn->deliveries[i];
+
+        if (delivery->is_reply) {
+            deliver_reply(&delivery->reply);
+        } else {
+            driver->is.hooks->on_message(driver->is.arg, &delivery->message);
+        }
+    }
+    turn_clear(turn);
+    kill_here(KILL_AFTER_REPLY);
+}
+
+static void swap_turns(struct driver *driver)
+{
+    struct turn turn = driver->filling;
+
+    driver->filling = driver->flying;
+    driver->flying = turn;
+}
+
+static void on_committed(void *arg, int rc)
+{
+    struct driver *driver = arg;
+
+    kill_here(KILL_AFTER_COMMIT);
+    driver->is_flying = false;
+    driver->stats.commits++;
+    driver->stats.commit_ns += clock_mono_ns() - driver->commit_began_ns;
+    if (rc == E_OK) {
+        deliver(driver, &driver->flying);
+    } else {
+        driver->stats.commits_failed++;
+        driver->commit_retry_at_ms = clock_mono_ms() + COMMIT_RETRY_MS;
+        log_error("%s: what has just happened is undone", err_text(rc));
+        if (!driver->is_finishing) {
+            driver_lose_turns(driver, rc);
+        }
+    }
+    if (!turn_is_empty(&driver->filling)) {
+        loop_end_turn(driver->is.loop);
+    }
+}
+
+static void commit(struct driver *driver)
+{
+    swap_turns(driver);
+    kill_here(KILL_BEFORE_COMMIT);
+    driver->is_flying = true;
+    driver->commit_number++;
+    driver->commit_began_ns = clock_mono_ns();
+    store_commit(driver->is.store, driver->commit_number, false, on_committed,
+                 driver);
+}
+
+/* Say whether this turn waits because the commit before it has failed. */
+static bool is_held(const struct driver *driver)
+{
+    return driver->filling.has_records &&
+           clock_mono_ms() < driver->commit_retry_at_ms;
+}
+
+static void arm(struct driver *driver)
+{
+    uint64_t due_ms = core_deadline(driver->core);
+    uint64_t mono_ms =
+        due_ms == CORE_FOREVER ? UINT64_MAX : due_ms - driver->shift_ms;
+
+    if (is_held(driver) && driver->commit_retry_at_ms < mono_ms) {
+        mono_ms = driver->commit_retry_at_ms;
+    }
+    loop_arm(driver->is.loop, mono_ms);
+}
+
+void driver_end_turn(struct driver *driver)
+{
+    /* One commit at a time: what comes meanwhile goes into the next. */
+    if (!driver->is_flying && !is_held(driver)) {
+        driver_keep_numbers(driver);
+        if (driver->filling.has_records) {
+            commit(driver);
+        } else if (!turn_is_empty(&driver->filling)) {
+            swap_turns(driver);
+            deliver(driver, &driver->flying);
+        }
+    }
+    arm(driver);
+}
+
+void driver_tick(struct driver *driver)
+{
+    struct core_event event = {.type = CORE_TICK};
+
+    if (core_deadline(driver->core) <= driver_now_ms(driver)) {
+        (void)driver_feed(driver, &event, NULL);
+    }
+    loop_end_turn(driver->is.loop);
+}
