@@ -69,8 +69,8 @@ static void fill_event(const struct daemon *daemon,
     }
 }
 
-/* Return why the lease @id can be neither paused nor resumed, as a sentence for
- * people; NULL where nothing is known of it. */
+/* Return what keeps an operator from doing @action to the lease @id, as a
+ * sentence for people; NULL where nothing is known of it. */
 static const char *
 why_not(struct daemon *daemon, enum api_admin_action action, uint64_t id)
 {
@@ -78,6 +78,9 @@ why_not(struct daemon *daemon, enum api_admin_action action, uint64_t id)
 
     if (core_lease_view(driver_core(daemon->driver), id, &view) != E_OK) {
         return NULL;
+    }
+    if (action == API_ADMIN_REVOKE) {
+        return "it was taken back already";
     }
     if (action == API_ADMIN_RESUME) {
         return "it is not paused";

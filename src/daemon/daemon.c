@@ -142,7 +142,6 @@ int daemon_create(struct config *config, struct daemon **out)
         return E_NOMEM;
     }
     daemon->config = config;
-    daemon->config_first = config;
     daemon->started_mono_ms = clock_mono_ms();
     idmap_init(&daemon->parked, &alloc_libc);
     idmap_init(&daemon->holders, &alloc_libc);
@@ -192,10 +191,7 @@ void daemon_destroy(struct daemon *daemon)
     idmap_release(&daemon->services);
     idmap_release(&daemon->looks);
     buf_release(&daemon->text);
-    if (daemon->config != daemon->config_first) {
-        config_destroy(daemon->config);
-    }
-    config_destroy(daemon->config_first);
+    config_destroy(daemon->config);
     free(daemon);
 }
 
@@ -292,8 +288,11 @@ static int adopt(struct daemon *daemon, struct config *next)
     if (rc != E_OK) {
         daemon->config = config_before;
         daemon->core_config = core_before;
+        return rc;
     }
-    return rc;
+    http_server_set_hosts(daemon->http, (const char *const *)next->hosts,
+                          next->host_count);
+    return E_OK;
 }
 
 void daemon_reload(struct daemon *daemon)
@@ -321,9 +320,7 @@ void daemon_reload(struct daemon *daemon)
     config_report_release(&report);
     if (rc == E_OK) {
         log_info("configuration read again");
-        if (before != daemon->config_first) {
-            config_destroy(before);
-        }
+        config_destroy(before);
     } else {
         log_error("the configuration stays as it was: %s", err_text(rc));
         free(next);

@@ -33,9 +33,8 @@ enum daemon_phase {
 };
 
 struct daemon {
-    struct config *config;
-    struct config *config_first; /* The server borrows its hosts. */
-    const char *config_path;     /* NULL = there is no file. */
+    struct config *config;   /* The server borrows its hosts. */
+    const char *config_path; /* NULL = there is no file. */
     /* Put what the command line says over a configuration just read. */
     void (*override)(void *arg, struct config *config);
     void *override_arg;

@@ -238,7 +238,8 @@ void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out)
                         1u << LEASE_RECLAIMING,
                     search_each, &search);
     if (!search.has_found) {
-        buf_text(out, "nobody holds it, but not enough of it was free");
+        buf_text(out, "nobody holds it: too little is free, or it is kept for "
+                      "others");
         return;
     }
     until_ms = search.found.row.state == LEASE_HELD

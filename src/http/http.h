@@ -111,7 +111,7 @@ extern const struct http_limits http_limits_default;
 struct http_config {
     const struct http_limits *limits; /* Copied; NULL = the default. */
     const char *const *hosts; /* Further names accepted in Host; borrowed until
-                               * the server is destroyed. */
+                               * the server is destroyed or given others. */
     size_t host_count;
     const struct http_handler *handler; /* Borrowed, likewise. */
     void *arg;                          /* Given to the handler. */
@@ -130,6 +130,12 @@ MUST_USE int http_server_create(struct event_base *base,
 /* Close everything without telling anybody, remove the Unix socket, free the
  * server; NULL is allowed. */
 void http_server_destroy(struct http_server *server);
+
+/* Accept @hosts in Host from now on instead of those before; borrowed likewise.
+ */
+void http_server_set_hosts(struct http_server *server,
+                           const char *const *hosts,
+                           size_t count);
 
 /* Listen on @address, "127.0.0.1:4780" or "[::1]:4780"; port 0 takes a free
  * one.  @port receives the port; NULL is allowed.  Failures are logged.

@@ -194,6 +194,14 @@ int http_server_create(struct event_base *base,
     return E_OK;
 }
 
+void http_server_set_hosts(struct http_server *server,
+                           const char *const *hosts,
+                           size_t count)
+{
+    server->config.hosts = hosts;
+    server->config.host_count = count;
+}
+
 void http_server_destroy(struct http_server *server)
 {
     int state;

@@ -47,7 +47,7 @@ class Answer:
         self.headers = headers
         self.text = body.decode()
         is_json = "json" in headers.get("Content-Type", "")
-        self.json = json.loads(body) if is_json else None
+        self.json = json.loads(body) if is_json and body else None
 
     def __getitem__(self, key):
         return self.json[key]

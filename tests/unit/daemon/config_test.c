@@ -334,6 +334,12 @@ static void unreachable_shares_are_warned_of(void **state)
     buf_release(&notes);
     config_release(&config);
 
+    /* Who wrote nothing of it did not choose the numbers. */
+    load("listen: null\nclasses: {chatbot: {weight: 60}}\n", &config, &notes);
+    assert_string_equal(buf_string(&notes), "");
+    buf_release(&notes);
+    config_release(&config);
+
     load("classes:\n"
          "  transcription: {max_consecutive: 3}\n"
          "  summarization: {weight: 80}\n",

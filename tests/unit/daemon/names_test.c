@@ -119,6 +119,52 @@ static void forgetting_the_older_lease_of_a_job_keeps_the_newer(void **state)
     assert_int_equal(names_job_find(names, 1, "j"), 0);
 }
 
+static void an_ended_lease_keeps_its_texts_but_not_its_job(void **state)
+{
+    struct names *names = *state;
+    struct names_lease sent = {.job = 7,
+                               .service = service(names, "a"),
+                               .job_id = "j",
+                               .metadata = "{\"k\":1}"};
+
+    bind(names, 1, sent);
+    names_end(names, 1);
+    names_end(names, 1);
+    assert_int_equal(names_job_find(names, 1, "j"), 0);
+    assert_string_equal(names_lease_find(names, 1)->job_id, "j");
+    assert_string_equal(names_lease_find(names, 1)->metadata, "{\"k\":1}");
+    sent.job = 8;
+    bind(names, 2, sent);
+    assert_int_equal(names_job_find(names, 1, "j"), 8);
+    names_forget(names, 1);
+    assert_null(names_lease_find(names, 1));
+    assert_int_equal(names_job_find(names, 1, "j"), 8);
+}
+
+static void what_ended_leases_keep_is_bounded(void **state)
+{
+    enum {
+        SIZE = 65536,
+        COUNT = 2 * NAMES_ENDED_BYTES / SIZE
+    };
+    static char metadata[SIZE];
+    struct names *names = *state;
+    uint64_t lease;
+
+    memset(metadata, 'x', SIZE - 1);
+    for (lease = 1; lease <= COUNT; lease++) {
+        bind(names, lease,
+             (struct names_lease){.service = service(names, "a"),
+                                  .job_id = "",
+                                  .metadata = metadata});
+        names_end(names, lease);
+    }
+    assert_null(names_lease_find(names, 1));
+    assert_non_null(names_lease_find(names, COUNT));
+    names_forget_leases(names);
+    assert_null(names_lease_find(names, COUNT));
+}
+
 static void forgetting_all_leases_keeps_the_services(void **state)
 {
     struct names *names = *state;
@@ -144,6 +190,8 @@ int main(void)
         TEST(the_number_of_services_is_bounded),
         TEST(a_lease_remembers_what_it_was_sent_with),
         TEST(forgetting_the_older_lease_of_a_job_keeps_the_newer),
+        TEST(an_ended_lease_keeps_its_texts_but_not_its_job),
+        TEST(what_ended_leases_keep_is_bounded),
         TEST(forgetting_all_leases_keeps_the_services),
     };
 

@@ -307,6 +307,28 @@ static void stream_carries_what_is_sent(void **state)
     assert_int_equal(rig->closed, 0);
 }
 
+/* So that a proxy keeps it open, and a peer that has vanished is noticed. */
+static void stream_without_events_carries_comments(void **state)
+{
+    struct http_limits limits = rig_limits();
+    struct buf in;
+    struct rig rig;
+    int fd;
+
+    (void)state;
+    limits.stream_ms = 1;
+    rig_start(&rig, &limits);
+    fd = open_stream(&rig);
+    buf_init(&in, 0);
+    rig_until(&rig, (assert_false(rig_read(fd, &in)), in.size >= 8));
+    assert_memory_equal(in.data, ": \n\n: \n\n", 8);
+    (void)close(fd);
+    rig_until(&rig, rig.closed == 1);
+    assert_int_equal(rig.closed_conn, rig.parked);
+    buf_release(&in);
+    rig_stop(&rig);
+}
+
 static void stream_whose_reader_goes_is_told(void **state)
 {
     struct rig *rig = *state;
@@ -427,6 +449,7 @@ int main(void)
         cmocka_unit_test(reply_that_nobody_reads_is_told_at_the_deadline),
         T(stream_carries_what_is_sent),
         T(stream_whose_reader_goes_is_told),
+        cmocka_unit_test(stream_without_events_carries_comments),
         cmocka_unit_test(close_of_a_stream_sends_what_is_queued),
         T(reader_that_does_not_read_is_dropped),
         T(closed_stream_is_not_told),
