@@ -142,7 +142,9 @@ static bool slab_grow(struct core *core)
     return true;
 }
 
-struct lease *lease_create(struct core *core, uint32_t gpus)
+/* Take a lease from the slabs, all zero; NULL where there is no memory.  No
+ * list or index holds it. */
+static struct lease *create(struct core *core, uint32_t gpus)
 {
     struct lease *lease;
     struct seat *seats = NULL;
@@ -176,6 +178,34 @@ void lease_destroy(struct core *core, struct lease *lease)
     }
     lease->next = core->slab_free;
     core->slab_free = lease;
+}
+
+struct lease *
+lease_prepare(struct core *core, const struct core_request *request, int *rc)
+{
+    struct class *class = &core->classes[request->class_id];
+    struct service *service = core_service(core, request->service);
+    uint32_t leases = (uint32_t)idmap_count(&core->leases) + 1;
+    struct lease *lease;
+
+    *rc = queue_prepare(core, class, request);
+    if (*rc != E_OK) {
+        return NULL;
+    }
+    *rc = E_NOMEM;
+    if (service == NULL || idmap_reserve(&core->leases) != E_OK ||
+        (request->job != 0 && idmap_reserve(&core->jobs) != E_OK) ||
+        heap_reserve(&core->timers, leases) != E_OK) {
+        return NULL;
+    }
+    lease = create(core, request->gpus);
+    if (lease == NULL) {
+        return NULL;
+    }
+    lease->class = class;
+    lease->service = service;
+    *rc = E_OK;
+    return lease;
 }
 
 /* ---- Indexes ---------------------------------------------------------- */

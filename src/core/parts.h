@@ -10,9 +10,12 @@
 
 /* ---- lease.c: states, lists, timers ----------------------------------- */
 
-/* Take a lease from the slabs, all zero; NULL where there is no memory.  No
- * list or index holds it. */
-struct lease *lease_create(struct core *core, uint32_t gpus);
+/* Get everything a new lease of this kind needs that could fail, before
+ * anything changes.  NULL where it cannot be had; then @rc says why:
+ *   E_NOMEM  no memory.
+ *   E_LIMIT  the class holds too many kinds of request. */
+struct lease *
+lease_prepare(struct core *core, const struct core_request *request, int *rc);
 
 /* Give @lease, taken, back to the slabs. */
 void lease_destroy(struct core *core, struct lease *lease);

@@ -43,36 +43,6 @@ static enum lease_state state_after(const struct core_lease_row *row)
     return row->first_granted_at_ms != 0 ? LEASE_PAUSED : LEASE_AWAY;
 }
 
-static struct lease *
-prepare(struct core *core, const struct core_lease_row *row, int *rc)
-{
-    struct core_request kind = {
-        .devices = row->devices, .gpus = row->gpus, .vram_mib = row->vram_mib};
-    struct class *class = &core->classes[row->class_id];
-    struct service *service = core_service(core, row->service);
-    uint32_t leases = (uint32_t)idmap_count(&core->leases) + 1;
-    struct lease *lease;
-
-    *rc = queue_prepare(core, class, &kind);
-    if (*rc != E_OK) {
-        return NULL;
-    }
-    *rc = E_NOMEM;
-    if (service == NULL || idmap_reserve(&core->leases) != E_OK ||
-        idmap_reserve(&core->jobs) != E_OK ||
-        heap_reserve(&core->timers, leases) != E_OK) {
-        return NULL;
-    }
-    lease = lease_create(core, row->gpus);
-    if (lease == NULL) {
-        return NULL;
-    }
-    lease->class = class;
-    lease->service = service;
-    *rc = E_OK;
-    return lease;
-}
-
 /* Take up the numbers and the job of a row. */
 static void adopt(struct core *core, struct lease *lease)
 {
@@ -112,13 +82,19 @@ static void restore_times(struct core *core, struct lease *lease)
 
 static int restore_lease(struct core *core, const struct core_lease_row *row)
 {
+    struct core_request kind = {.service = row->service,
+                                .class_id = row->class_id,
+                                .job = row->job,
+                                .devices = row->devices,
+                                .gpus = row->gpus,
+                                .vram_mib = row->vram_mib};
     struct lease *lease;
     int rc;
 
     if (!is_sane(core, row)) {
         return E_INVALID;
     }
-    lease = prepare(core, row, &rc);
+    lease = lease_prepare(core, &kind, &rc);
     if (lease == NULL) {
         return rc;
     }

@@ -165,35 +165,6 @@ static int admit(const struct core *core, const struct core_request *request)
     return E_OK;
 }
 
-/* Get everything that could fail, before anything changes. */
-static struct lease *
-prepare(struct core *core, const struct core_request *request, int *rc)
-{
-    struct class *class = find_class(core, request->class_id);
-    struct service *service = core_service(core, request->service);
-    uint32_t leases = (uint32_t)idmap_count(&core->leases) + 1;
-    struct lease *lease;
-
-    *rc = queue_prepare(core, class, request);
-    if (*rc != E_OK) {
-        return NULL;
-    }
-    *rc = E_NOMEM;
-    if (service == NULL || idmap_reserve(&core->leases) != E_OK ||
-        (request->job != 0 && idmap_reserve(&core->jobs) != E_OK) ||
-        heap_reserve(&core->timers, leases) != E_OK) {
-        return NULL;
-    }
-    lease = lease_create(core, request->gpus);
-    if (lease == NULL) {
-        return NULL;
-    }
-    lease->class = class;
-    lease->service = service;
-    *rc = E_OK;
-    return lease;
-}
-
 static uint32_t flags_of(const struct core_request *request)
 {
     uint32_t flags = 0;
@@ -244,7 +215,7 @@ int waiter_submit(struct core *core, const struct core_event *event)
     if (rc != E_OK) {
         return rc;
     }
-    lease = prepare(core, request, &rc);
+    lease = lease_prepare(core, request, &rc);
     if (lease == NULL) {
         return rc;
     }
