@@ -22,6 +22,7 @@
 #include "store/store.h"
 
 #include <event2/event.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -272,6 +273,24 @@ static void log_report(const struct config_report *report, const char *path)
     buf_release(&text);
 }
 
+/* Keep what the devices were opened with, and say so where the file changed
+ * it. */
+static void keep_verify(struct daemon *daemon, const struct core_config *before)
+{
+    uint32_t i;
+
+    for (i = 0; i < before->device_count; i++) {
+        bool is_measured = before->devices[i].is_measured;
+
+        if (daemon->core_config.devices[i].is_measured != is_measured) {
+            log_warn("'verify' of gpu %" PRIu32
+                     " changes at the next start: it stays %s",
+                     i, is_measured ? "measured" : "off");
+            daemon->core_config.devices[i].is_measured = is_measured;
+        }
+    }
+}
+
 /* Put @next in force; on an error the old configuration still is. */
 static int adopt(struct daemon *daemon, struct config *next)
 {
@@ -283,6 +302,7 @@ static int adopt(struct daemon *daemon, struct config *next)
     config_core_get(next, &daemon->core_config);
     rc = gpus_configure(daemon);
     if (rc == E_OK) {
+        keep_verify(daemon, &core_before);
         rc = driver_configure(daemon->driver, next, &daemon->core_config);
     }
     if (rc != E_OK) {

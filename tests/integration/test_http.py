@@ -1,4 +1,4 @@
-"""What HTTP itself asks of the interface: methods and hosts."""
+"""Methods and hosts of the interface, and what a reload changes."""
 
 import http.client
 import re
@@ -56,6 +56,15 @@ def test_hosts_follow_the_configuration(make):
     coordinator.process.send_signal(signal.SIGHUP)
     until(lambda: status("b.example.org") == 200, "the new name is taken")
     assert status("a.example.org") == 403
+
+
+def test_verify_changes_at_the_next_start_and_the_log_says_so(make):
+    coordinator = make().start()
+    coordinator.configure(verify="verify: measured\n")
+    coordinator.process.send_signal(signal.SIGHUP)
+    until(lambda: "'verify' of gpu 0 changes at the next start"
+          in coordinator.log.read_text(), "it is said")
+    assert not coordinator.status()["devices"][0]["measured"]
 
 
 def test_the_built_in_classes_are_not_warned_of(make):

@@ -35,9 +35,20 @@ static void a_waiter_is_told_everything(void **state)
            "'gemma' (lease 43) has waited for 3.0 s, place 1: 'asr' was asked "
            "to pause\n"
            "  on whom: 'asr' (lease 41), pausing, rung 'ask'\n"
-           "  until when: in 8.0 s at the latest\n"
+           "  until when: at the latest in 8.0 s\n"
            "  room: 4.0 GiB of gpu 0, where 1000 MiB can be had now\n"
            "  estimate: about 900 ms, from 12 holds before\n");
+}
+
+static void a_bound_that_a_renewal_lifts_says_so(void **state)
+{
+    (void)state;
+    expect("{\"lease\":43,\"service_id\":\"gemma\",\"waited_ms\":3000,"
+           "\"why\":{\"position\":1,\"text\":\"held by 'asr'\","
+           "\"until_in_ms\":24000,\"unless_renewed\":true}}",
+           "'gemma' (lease 43) has waited for 3.0 s, place 1: held by 'asr'\n"
+           "  until when: at the latest in 24 s unless it renews\n"
+           "  estimate: unknown\n");
 }
 
 static void what_is_not_known_is_said_to_be(void **state)
@@ -77,7 +88,7 @@ static void a_holder_does_not_wait(void **state)
            "[{\"index\":0},{\"index\":2},{\"index\":3}],\"why\":null}",
            "'x' (lease 41) does not wait: it has held gpus 0, 2 and 3 for 12 "
            "s\n"
-           "  until when: in 28 s at the latest\n");
+           "  until when: at the latest in 28 s\n");
     expect("{\"lease\":41,\"service_id\":\"x\",\"state\":\"held\","
            "\"held_ms\":12000,\"expires_in_ms\":null,\"devices\":"
            "[{\"index\":0}],\"why\":null}",
@@ -93,7 +104,7 @@ static void one_that_pauses_is_told_for_whom(void **state)
            "\"deadline_in_ms\":9000,\"devices\":[{\"index\":0}]}",
            "'x' (lease 41) does not wait: it is asked by 'gemma' to pause and "
            "to free 4.0 GiB of gpu 0\n"
-           "  until when: in 9.0 s at the latest\n");
+           "  until when: at the latest in 9.0 s\n");
     expect("{\"lease\":41,\"service_id\":\"x\",\"state\":\"pausing\","
            "\"requester\":null,\"release_mib\":512,\"deadline_in_ms\":null,"
            "\"devices\":[{\"index\":0}]}",
@@ -130,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_waiter_is_told_everything),
+        cmocka_unit_test(a_bound_that_a_renewal_lifts_says_so),
         cmocka_unit_test(what_is_not_known_is_said_to_be),
         cmocka_unit_test(nobody_in_particular_is_no_blocker),
         cmocka_unit_test(a_holder_does_not_wait),
