@@ -118,6 +118,20 @@ void rank_remove(struct rank *set, struct rank_node *node)
     *node = (struct rank_node){0};
 }
 
+/* The first member that fits in a subtree that has one. */
+static struct rank_node *first_fit(struct rank_node *node, uint32_t room)
+{
+    for (;;) {
+        if (node->left != NULL && node->left->need_min <= room) {
+            node = node->left;
+        } else if (node->need <= room) {
+            return node;
+        } else {
+            node = node->right;
+        }
+    }
+}
+
 struct rank_node *
 rank_find(const struct rank *set, uint64_t after, uint32_t room)
 {
@@ -139,16 +153,7 @@ rank_find(const struct rank *set, uint64_t after, uint32_t room)
             return node;
         }
         if (node->right != NULL && node->right->need_min <= room) {
-            node = node->right;
-            for (;;) {
-                if (node->left != NULL && node->left->need_min <= room) {
-                    node = node->left;
-                } else if (node->need <= room) {
-                    return node;
-                } else {
-                    node = node->right;
-                }
-            }
+            return first_fit(node->right, room);
         }
         while (node->parent != NULL && node->parent->right == node) {
             node = node->parent;

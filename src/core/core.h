@@ -448,9 +448,9 @@ struct core_device_view {
     bool wants_samples;    /* Somebody waits for VRAM to be freed here. */
 };
 
-/* Fill @out with device @device, below the configured count. */
+/* Fill @out with device @device_index, below the configured count. */
 void core_device_view(const struct core *core,
-                      uint32_t device,
+                      uint32_t device_index,
                       struct core_device_view *out);
 
 struct core_class_view {

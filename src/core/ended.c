@@ -7,9 +7,15 @@
 
 #include <string.h>
 
+/* Where the lease @id has its place in the table. */
+static size_t place_of(uint64_t id)
+{
+    return (size_t)(id % ((uint64_t)ENDED_CHUNKS * ENDED_CHUNK));
+}
+
 static struct ended *ended_place(const struct core *core, uint64_t id)
 {
-    uint64_t place = id % (ENDED_CHUNKS * ENDED_CHUNK);
+    size_t place = place_of(id);
     struct ended *chunk = core->ended[place / ENDED_CHUNK];
 
     return chunk == NULL ? NULL : &chunk[place % ENDED_CHUNK];
@@ -41,7 +47,7 @@ void core_remember(struct core *core,
             return; /* It is forgotten a little early. */
         }
         memset(chunk, 0, size);
-        core->ended[id % (ENDED_CHUNKS * ENDED_CHUNK) / ENDED_CHUNK] = chunk;
+        core->ended[place_of(id) / ENDED_CHUNK] = chunk;
         ended = ended_place(core, id);
     }
     *ended = (struct ended){

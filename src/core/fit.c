@@ -1,6 +1,8 @@
 /* fit.c - on which devices a candidate fits as they are now. */
 #include "core/parts.h"
 
+#include <assert.h>
+
 static bool keeps_seat_for(const struct core *core,
                            const struct device *device,
                            const struct lease *lease)
@@ -55,7 +57,7 @@ uint32_t fit_room(struct core *core,
                   const struct class *class,
                   const struct shape *shape)
 {
-    uint32_t rooms[CORE_DEVICES_MAX];
+    uint32_t rooms[CORE_DEVICES_MAX] = {0};
     uint32_t count = 0;
     uint32_t i;
     uint32_t at;
@@ -80,6 +82,7 @@ uint32_t fit_room(struct core *core,
         }
         rooms[at] = room;
     }
+    assert(shape->gpus > 0);
     return count < shape->gpus ? 0 : rooms[shape->gpus - 1];
 }
 

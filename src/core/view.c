@@ -161,16 +161,16 @@ void core_each_away(const struct core *core,
 }
 
 void core_device_view(const struct core *core,
-                      uint32_t index,
+                      uint32_t device_index,
                       struct core_device_view *out)
 {
-    const struct device *device = &core->devices[index];
+    const struct device *device = &core->devices[device_index];
     uint32_t resident = device_resident_mib(device, 0, true);
     uint64_t booked =
         (uint64_t)device->charged_mib + resident + device->unleased_mib;
     bool lingers = device->linger_until_ms > core->now_ms;
 
-    assert(index < core->config.device_count);
+    assert(device_index < core->config.device_count);
     *out = (struct core_device_view){
         .state = device->state,
         .capacity_mib = device->config.capacity_mib,

@@ -16,12 +16,10 @@ static bool is_durable(const struct lease *lease)
 
 void waiter_deadline(struct core *core, struct lease *lease)
 {
-    if (lease->row.state != LEASE_AWAY) {
-        lease_deadline(core, lease, lease->expires_at_ms);
-    } else if (is_durable(lease)) {
-        lease_deadline(core, lease, lease->expires_at_ms);
-    } else {
+    if (lease->row.state == LEASE_AWAY && !is_durable(lease)) {
         lease_deadline(core, lease, after_ms(core, core->config.away_ms));
+    } else {
+        lease_deadline(core, lease, lease->expires_at_ms);
     }
 }
 

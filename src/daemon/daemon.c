@@ -236,7 +236,7 @@ static void on_leave_late(evutil_socket_t fd, short what, void *arg)
 
 void daemon_leave(struct daemon *daemon)
 {
-    struct timeval delay = {.tv_usec = LEAVE_MS * 1000};
+    struct timeval delay = {.tv_usec = LEAVE_MS * 1000L};
 
     if (daemon->phase != DAEMON_SERVING) {
         return;

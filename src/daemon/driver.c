@@ -88,9 +88,7 @@ static int step(struct driver *driver,
     event->at_ms = driver_feed_time(driver);
     driver->stats.events++;
     rc = core_step(driver->core, event, &effects);
-    if (rc != E_OK) {
-        names_binding_destroy(binding);
-    } else if (binding != NULL && !effects.is_repeat) {
+    if (rc == E_OK && binding != NULL && !effects.is_repeat) {
         names_bind(driver->is.names, binding, effects.lease);
     } else {
         names_binding_destroy(binding);

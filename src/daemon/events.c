@@ -1,7 +1,5 @@
 #include "daemon/events.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct events {
@@ -57,6 +55,19 @@ const struct events_entry *events_find(const struct events *events,
     return &events->ring[seq % EVENTS_KEPT];
 }
 
+/* Read an id, "EPOCH-NUMBER"; false where it is none of ours. */
+static bool id_read(const char *id, uint64_t *epoch, uint64_t *last)
+{
+    char *end;
+
+    *epoch = strtoull(id, &end, 10);
+    if (end[0] != '-' || end[1] < '0' || end[1] > '9') {
+        return false;
+    }
+    *last = strtoull(end + 1, &end, 10);
+    return *end == '\0';
+}
+
 bool events_resume(const struct events *events, const char *id, uint64_t *seq)
 {
     uint64_t epoch;
@@ -66,9 +77,8 @@ bool events_resume(const struct events *events, const char *id, uint64_t *seq)
     if (id == NULL || id[0] == '\0') {
         return false;
     }
-    if (sscanf(id, "%20" SCNu64 "-%20" SCNu64, &epoch, &last) != 2 ||
-        epoch != events->epoch || last >= events->next ||
-        last + 1 < events_first(events)) {
+    if (!id_read(id, &epoch, &last) || epoch != events->epoch ||
+        last >= events->next || last + 1 < events_first(events)) {
         return true;
     }
     *seq = last + 1;

@@ -30,6 +30,7 @@ static unsigned long find_inode(const char *table, uint16_t port)
         unsigned state;
         unsigned long found;
 
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers. */
         if (sscanf(line,
                    " %*[^:]: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s "
                    "%*s %*s %*s %lu",

@@ -160,16 +160,22 @@ static int restore_class(void *arg, const struct store_class *row)
     struct core_record record = {.type = CORE_RECORD_CLASS,
                                  .class_row = row->core};
     int index = config_class_find(restorer->config, row->name);
-    unsigned priority;
+    uint32_t priority;
 
     if (index >= 0) {
         record.class_row.class_id = CORE_CLASS((uint32_t)index);
-    } else if (sscanf(row->name, "priority-%1u", &priority) == 1) {
-        record.class_row.class_id = priority;
-    } else {
-        return E_OK;
+        return restore(restorer, &record);
     }
-    return restore(restorer, &record);
+    for (priority = 0; priority < CORE_PRIORITIES; priority++) {
+        char name[sizeof("priority-9")];
+
+        (void)snprintf(name, sizeof(name), "priority-%u", priority);
+        if (strcmp(row->name, name) == 0) {
+            record.class_row.class_id = priority;
+            return restore(restorer, &record);
+        }
+    }
+    return E_OK;
 }
 
 static int restore_mode(void *arg, const struct core_mode_row *mode)
