@@ -73,12 +73,10 @@ static void check_lease(const struct core *core,
     assert(lease->service->id == row->service);
     assert(list_is_linked(&lease->service_link));
     /* 4: in the index of its state, and in no other. */
-    assert(rank_holds(&lease->place) == lease_is_waiter(lease));
+    assert(!lease_is_waiter(lease) || rank_holds(&lease->place));
     assert(list_is_linked(&lease->sleeper_link) == lease_is_sleeper(lease));
     assert(!lease->is_touched && !lease->is_moved);
     assert(row->state == LEASE_CLEARING || lease->reserved == 0);
-    assert(row->state == LEASE_PAUSING || lease->acked_at_ms == 0 ||
-           row->state != LEASE_HELD || row->token_before != 0);
     if (row->job != 0 && row->state != LEASE_RECLAIMING) {
         assert(idmap_find(&core->jobs, row->service, row->job) == lease);
     }

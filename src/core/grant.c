@@ -86,9 +86,9 @@ void grant_devices(struct core *core,
     set_flag(lease, CORE_ROW_ADVISORY,
              is_bypass || is_defied(core, lease) || !is_measured(core, lease));
     core->stats.advisories += !is_bypass && is_defied(core, lease);
+    lease_move(core, lease, LEASE_HELD);
     lease->run_at_ms = core->now_ms;
     lease->heard_at_ms = core->now_ms;
-    lease_move(core, lease, LEASE_HELD);
     /* Not before: it tells a waiter from a sleeper. */
     if (!is_resume) {
         lease->row.first_granted_at_ms = core->now_ms;

@@ -66,8 +66,6 @@ static void adopt(struct core *core, struct lease *lease)
 
 static void restore_times(struct core *core, struct lease *lease)
 {
-    lease->pause_by_ms = core->now_ms + lease->row.pause_grace_ms;
-    lease->run_at_ms = core->now_ms;
     if (lease_is_waiter(lease)) {
         lease->expires_at_ms =
             lease->row.timeout_ms >= CORE_FOREVER - core->now_ms
@@ -75,6 +73,8 @@ static void restore_times(struct core *core, struct lease *lease)
                 : core->now_ms + lease->row.timeout_ms;
         waiter_deadline(core, lease);
     } else {
+        lease->pause_by_ms = core->now_ms + lease->row.pause_grace_ms;
+        lease->run_at_ms = core->now_ms;
         lease->expires_at_ms = core->now_ms + lease->row.ttl_ms;
         holder_extend(core, lease);
     }

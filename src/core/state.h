@@ -45,7 +45,19 @@ struct lease {
     struct list state_link;
     struct list service_link;
     struct list sleeper_link;
-    struct rank_node place; /* In its shape, or in the class's `away`. */
+    /* A waiter has a place; a lease that was granted has a history.  Never
+     * both, so they share their room: leaving the queue sets it to zero. */
+    union {
+        struct rank_node place; /* In its shape, or in the class's `away`. */
+        struct {
+            uint64_t heard_at_ms;   /* Sign of life: grant, renewal. */
+            uint64_t renewed_at_ms; /* 0 = never. */
+            uint64_t run_at_ms;     /* Grant or "resumed": start of min_run. */
+            uint64_t acked_at_ms;   /* PAUSING: 0 = not yet. */
+            uint64_t pause_by_ms;   /* PAUSING: the pause's own deadline. */
+            uint64_t requester;     /* PAUSING: for whom. */
+        };
+    };
     struct heap_node timer; /* Its key is never later than the deadline. */
     uint32_t shape;         /* Index in the class, while attended. */
     struct seat *seats;     /* row.gpus of them; &seat for one. */
@@ -55,12 +67,6 @@ struct lease {
     uint64_t state_at_ms;
     uint64_t deadline_at_ms; /* CORE_FOREVER = none. */
     uint64_t expires_at_ms;  /* Of the grant; HELD, PAUSING, PAUSED. */
-    uint64_t heard_at_ms;    /* Newest sign of life: grant, renewal. */
-    uint64_t renewed_at_ms;  /* 0 = never. */
-    uint64_t run_at_ms;      /* Grant or "resumed": start of min_run. */
-    uint64_t acked_at_ms;    /* PAUSING: 0 = not yet. */
-    uint64_t pause_by_ms;    /* PAUSING: the pause's own deadline. */
-    uint64_t requester;      /* PAUSING: for whom. */
     uint64_t offered_at_ms;  /* AWAY: 0 = never. */
     uint64_t reserved;       /* CLEARING: set of devices. */
     uint32_t kept_mib;       /* PAUSING, acked: what the holder keeps. */

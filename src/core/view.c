@@ -64,7 +64,7 @@ int core_lease_view(const struct core *core,
         .requester = pausing ? lease->requester : 0,
         .release_mib = pausing ? release_mib(core, lease) : 0,
         .was_granted = lease->row.first_granted_at_ms != 0,
-        .can_hear = lease_can_hear(core, lease),
+        .can_hear = !lease_is_waiter(lease) && lease_can_hear(core, lease),
     };
     return E_OK;
 }
