@@ -147,6 +147,9 @@ resident_raise(struct device *device, uint32_t service, uint32_t mib)
 {
     uint32_t i;
 
+    if (mib == 0) {
+        return; /* Nothing new is warm: what was told has its time still. */
+    }
     for (i = 0; i < device->resident_count; i++) {
         if (device->residents[i].service == service) {
             device->residents[i].mib += mib;
@@ -156,7 +159,7 @@ resident_raise(struct device *device, uint32_t service, uint32_t mib)
     }
     if (device->resident_count == RESIDENTS_MAX) {
         device->unleased_mib += mib;
-    } else if (mib > 0) {
+    } else {
         device->residents[device->resident_count++] =
             (struct resident){.service = service, .mib = mib};
     }

@@ -38,8 +38,9 @@ static uint64_t life_ends(const struct core *core, const struct lease *lease)
 {
     const struct service *service = lease->service;
 
-    /* The service's last stream closed, and nothing was heard since. */
-    if (service->lost_at_ms != 0 && lease->heard_at_ms <= service->lost_at_ms &&
+    /* The last stream closed, and nothing was heard since: of the same
+     * millisecond the order is not known, and late is safe. */
+    if (service->lost_at_ms != 0 && lease->heard_at_ms < service->lost_at_ms &&
         !is_connection(lease)) {
         return earlier(lease->expires_at_ms,
                        service->lost_at_ms + core->config.stream_grace_ms);
@@ -326,6 +327,9 @@ static void ack_paused(struct core *core, struct lease *lease, uint32_t kept)
     }
     lease->acked_at_ms = core->now_ms;
     lease->kept_mib = kept;
+    /* Samples settle pauses in the order of their acks. */
+    list_remove(&lease->state_link);
+    list_append(&core->states[LEASE_PAUSING], &lease->state_link);
     device_soil(core, lease);
     if (!try_paused(core, lease)) {
         holder_extend(core, lease);

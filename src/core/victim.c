@@ -230,12 +230,14 @@ static uint64_t lack_mib(const struct device *device, const struct lease *lease)
 }
 
 /* A holder that is on @device and would not leave it; its presence defeats a
- * candidate that needs the device alone. */
+ * candidate that needs the device alone.  What the others give is added to
+ * @given. */
 static bool has_stayer(struct core *core,
                        const struct device *device,
                        const struct lease *lease,
                        bool may_preempt,
-                       struct plan *plan)
+                       struct plan *plan,
+                       uint64_t *given)
 {
     const struct list *at;
 
@@ -248,6 +250,7 @@ static bool has_stayer(struct core *core,
         if (!may_preempt || !is_victim(core, holder, lease_priority(lease))) {
             return true;
         }
+        *given += gives_mib(device, holder);
         plan->needs_victims = true;
         if (lease_priority(holder) < plan->worst_level) {
             plan->worst_level = lease_priority(holder);
@@ -256,17 +259,41 @@ static bool has_stayer(struct core *core,
     return false;
 }
 
-/* A resume needs as much measured room as was used before the pause. */
+/* A resume needs as much measured room as was used before the pause; victims
+ * give @given of it. */
 static bool covers_footprint(const struct core *core,
                              const struct device *device,
-                             const struct lease *lease)
+                             const struct lease *lease,
+                             uint64_t given)
 {
     return !device->config.is_measured || !lease_is_sleeper(lease) ||
            (uint64_t)lease->row.footprint_mib + device->used_mib <=
                (uint64_t)device->config.capacity_mib +
                    device_charge_of(device, lease) +
                    device_freeing_mib(device) +
-                   obtainable_mib(core, device, lease);
+                   obtainable_mib(core, device, lease) + given;
+}
+
+/* Choose among sharing holders those that give @needed > 0 MiB; returns what
+ * they give, 0 where all would not do. */
+static uint64_t plan_victims(struct core *core,
+                             const struct device *device,
+                             const struct lease *lease,
+                             uint64_t needed,
+                             struct plan *plan)
+{
+    const struct lease *victim =
+        choose(core, device, lease_priority(lease), needed);
+    uint64_t given = 0;
+
+    plan->needs_victims = victim != NULL;
+    for (; victim != NULL; victim = victim->next) {
+        given += gives_mib(device, victim);
+        if (lease_priority(victim) < plan->worst_level) {
+            plan->worst_level = lease_priority(victim);
+        }
+    }
+    return given;
 }
 
 void victim_plan(struct core *core,
@@ -275,40 +302,22 @@ void victim_plan(struct core *core,
                  bool may_preempt,
                  struct plan *plan)
 {
-    uint64_t lack;
-    uint64_t warm;
-    struct lease *victims;
+    uint64_t lack = lease_is_exclusive(lease) ? 0 : lack_mib(device, lease);
+    uint64_t warm = may_preempt ? obtainable_mib(core, device, lease) : 0;
+    uint64_t given = 0;
+    bool leaves = true;
 
     *plan = (struct plan){
         .worst_level = CORE_PRIORITIES,
         .room_mib = device_free_mib(device) + device_freeing_mib(device),
     };
-    if (needs_all(device, lease)) {
-        plan->is_feasible =
-            !has_stayer(core, device, lease, may_preempt, plan) &&
-            (plan->needs_victims || covers_footprint(core, device, lease));
-        return;
+    if (needs_all(device, lease) || device_is_held(device, false)) {
+        leaves = !has_stayer(core, device, lease, may_preempt, plan, &given);
+    } else if (may_preempt && lack > warm) {
+        given = plan_victims(core, device, lease, lack - warm, plan);
     }
-    lack = lack_mib(device, lease);
-    warm = may_preempt ? obtainable_mib(core, device, lease) : 0;
-    if (device_is_held(device, false)) {
-        plan->is_feasible = !has_stayer(core, device, lease, may_preempt, plan);
-        return;
-    }
-    if (lack <= warm) {
-        plan->is_feasible = covers_footprint(core, device, lease);
-        return;
-    }
-    victims = may_preempt
-                  ? choose(core, device, lease_priority(lease), lack - warm)
-                  : NULL;
-    plan->is_feasible = victims != NULL;
-    plan->needs_victims = victims != NULL;
-    for (; victims != NULL; victims = victims->next) {
-        if (lease_priority(victims) < plan->worst_level) {
-            plan->worst_level = lease_priority(victims);
-        }
-    }
+    plan->is_feasible = leaves && lack <= warm + given &&
+                        covers_footprint(core, device, lease, given);
 }
 
 /* ---- Asking ----------------------------------------------------------- */
@@ -407,13 +416,17 @@ void victim_ask(struct core *core, struct device *device, struct lease *lease)
 {
     uint32_t priority = lease_priority(lease);
     bool all = needs_all(device, lease) || device_is_held(device, false);
-    uint64_t lack = all ? 0 : lack_mib(device, lease);
+    uint64_t lack = needs_all(device, lease) ? 0 : lack_mib(device, lease);
     uint64_t warm = obtainable_mib(core, device, lease);
     uint64_t levels[CORE_PRIORITIES] = {0};
     struct lease *victims = NULL;
+    uint32_t level;
 
     if (all) {
         victims = gather(core, device, priority, levels);
+        for (level = 0; level < CORE_PRIORITIES; level++) {
+            lack = above(lack, levels[level]);
+        }
     } else if (lack > warm) {
         victims = choose(core, device, priority, lack - warm);
     }

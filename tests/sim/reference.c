@@ -184,6 +184,14 @@ static void reclaimed(struct ref *ref, struct ref_lease *lease)
     }
 }
 
+static void begin_reclaim(struct ref *ref, struct ref_lease *lease)
+{
+    lease->state = REF_RECLAIMING;
+    lease->turn = ref->turn_next++;
+    lease->reclaimed_at = ref->now;
+    lease->reclaim_until = ref->now + longest_settle(ref, lease);
+}
+
 /* Take a lease back, whether it holds or sleeps. */
 static void take_back(struct ref *ref, struct ref_lease *lease)
 {
@@ -192,11 +200,9 @@ static void take_back(struct ref *ref, struct ref_lease *lease)
         return;
     }
     mark_changed(ref, lease);
-    lease->state = REF_RECLAIMING;
     lease->job = 0; /* The name is free for a new lease. */
     lease->connection = 0;
-    lease->reclaimed_at = ref->now;
-    lease->reclaim_until = ref->now + longest_settle(ref, lease);
+    begin_reclaim(ref, lease);
     if (is_clear(ref, lease, 0, ref->now)) {
         reclaimed(ref, lease);
     }
@@ -469,25 +475,45 @@ static void become_paused(struct ref *ref, struct ref_lease *lease)
     lease->state = REF_PAUSED;
 }
 
-/* See which acks and revocations the newest samples settle. */
-static void settle(struct ref *ref)
+/* The next lease that waits in @state for a sample to show its VRAM gone, its
+ * turn from @turn on; NULL. */
+static struct ref_lease *
+next_to_settle(struct ref *ref, enum ref_state state, uint64_t turn)
 {
+    struct ref_lease *best = NULL;
     size_t i;
 
     for (i = 0; i < REF_LEASES; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
-        if (lease->id != 0 && lease->state == REF_PAUSING &&
-            lease->acked_at != 0 &&
-            is_clear(ref, lease, lease->kept, lease->acked_at)) {
+        if (lease->id == 0 || lease->state != state || lease->turn < turn ||
+            (state == REF_PAUSING && lease->acked_at == 0)) {
+            continue;
+        }
+        if (best == NULL || lease->turn < best->turn) {
+            best = lease;
+        }
+    }
+    return best;
+}
+
+/* See which acks and revocations the newest samples settle, one after the
+ * other: what one gives back is not there to cover the next. */
+static void settle(struct ref *ref)
+{
+    struct ref_lease *lease;
+    uint64_t turn = 0;
+
+    while ((lease = next_to_settle(ref, REF_PAUSING, turn)) != NULL) {
+        turn = lease->turn + 1;
+        if (is_clear(ref, lease, lease->kept, lease->acked_at)) {
             become_paused(ref, lease);
         }
     }
-    for (i = 0; i < REF_LEASES; i++) {
-        struct ref_lease *lease = &ref->leases[i];
-
-        if (lease->id != 0 && lease->state == REF_RECLAIMING &&
-            is_clear(ref, lease, 0, lease->reclaimed_at)) {
+    turn = 0;
+    while ((lease = next_to_settle(ref, REF_RECLAIMING, turn)) != NULL) {
+        turn = lease->turn + 1;
+        if (is_clear(ref, lease, 0, lease->reclaimed_at)) {
             reclaimed(ref, lease);
         }
     }
@@ -527,6 +553,7 @@ void ref_ack(struct ref *ref, uint64_t id, enum ref_ack action, uint32_t kept)
         return;
     }
     mark_changed(ref, lease);
+    lease->turn = ref->turn_next++;
     lease->acked_at = ref->now;
     lease->kept = kept;
     if (is_clear(ref, lease, kept, ref->now)) {
@@ -572,7 +599,7 @@ static uint64_t life_end(const struct ref *ref, const struct ref_lease *lease)
     if (lease->by_connection && lease->connection != 0) {
         return REF_NEVER;
     }
-    if (lost_at != 0 && lease->heard_at <= lost_at &&
+    if (lost_at != 0 && lease->heard_at < lost_at &&
         lost_at + ref->stream_grace < lease->expires_at) {
         return lost_at + ref->stream_grace;
     }
@@ -627,16 +654,29 @@ static void waiter_due(struct ref *ref, struct ref_lease *lease)
     }
 }
 
-void ref_tick(struct ref *ref)
+/* The next lease by its id, from @id on; NULL. */
+static struct ref_lease *next_lease(struct ref *ref, uint64_t id)
 {
+    struct ref_lease *best = NULL;
     size_t i;
 
     for (i = 0; i < REF_LEASES; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
-        if (lease->id == 0) {
-            continue;
+        if (lease->id >= id && (best == NULL || lease->id < best->id)) {
+            best = lease;
         }
+    }
+    return best;
+}
+
+void ref_tick(struct ref *ref)
+{
+    struct ref_lease *lease;
+    uint64_t id = 1;
+
+    while ((lease = next_lease(ref, id)) != NULL) {
+        id = lease->id + 1;
         if (is_waiter(lease)) {
             waiter_due(ref, lease);
         } else if (is_over(ref, lease)) {
@@ -790,6 +830,8 @@ static void restart_lease(struct ref *ref, struct ref_lease *lease)
         refuse(ref, lease, true);
         return;
     }
+    /* A sample begun before the restart may be older than the last release. */
+    mark_changed(ref, lease);
     lease->runs_since = ref->now;
     lease->expires_at = ref->now + lease->ttl;
     lease->heard_at = 0;
@@ -799,11 +841,15 @@ static void restart_lease(struct ref *ref, struct ref_lease *lease)
     } else if (lease->state == REF_PAUSING) {
         lease->acked_at = 0;
         lease->pause_until = ref->now + lease->grace;
+    } else if (lease->state == REF_RECLAIMING) {
+        begin_reclaim(ref, lease);
     }
 }
 
 void ref_restart(struct ref *ref, uint32_t hold)
 {
+    struct ref_lease *lease;
+    uint64_t id = 1;
     size_t i;
 
     memset(ref->streams, 0, sizeof ref->streams);
@@ -821,9 +867,8 @@ void ref_restart(struct ref *ref, uint32_t hold)
         device->linger_until = 0;
         device->ok = true;
     }
-    for (i = 0; i < REF_LEASES; i++) {
-        if (ref->leases[i].id != 0) {
-            restart_lease(ref, &ref->leases[i]);
-        }
+    while ((lease = next_lease(ref, id)) != NULL) {
+        id = lease->id + 1;
+        restart_lease(ref, lease);
     }
 }

@@ -56,6 +56,7 @@ struct ref_lease {
     uint64_t acked_at;      /* PAUSING; 0 = not yet. */
     uint64_t reclaimed_at;  /* RECLAIMING, since then ... */
     uint64_t reclaim_until; /* ... and at most until then. */
+    uint64_t turn;          /* Of its ack or reclamation: who settles first. */
     uint64_t heard_at;      /* Newest sign of life: grant or renewal. */
     uint64_t renewed_at;    /* 0 = never. */
     uint64_t runs_since;    /* Start of min_run. */
@@ -138,6 +139,7 @@ struct ref {
     uint64_t now;
     uint64_t seq_next;
     uint64_t age_next;
+    uint64_t turn_next;
     uint64_t grants;
     bool last_was_overdue;
     bool draining;

@@ -353,27 +353,23 @@ static bool take_victims(const struct ref *ref,
 static void plan_sharing(const struct ref *ref,
                          uint32_t at,
                          const struct ref_lease *lease,
-                         bool may_ask,
+                         uint64_t needed,
                          struct ref_plan *plan)
 {
-    uint64_t warm = may_ask ? obtainable(ref, at, lease) : 0;
     uint32_t levels[2] = {9, 9};
 
-    if (plan->lack <= warm) {
-        return;
-    }
     plan->feasible = false;
-    while (may_ask && !plan->feasible && levels[0] > 0) {
-        plan->feasible = take_victims(ref, at, lease, levels, plan->lack - warm,
-                                      plan->asked);
+    while (!plan->feasible && levels[0] > 0) {
+        plan->feasible =
+            take_victims(ref, at, lease, levels, needed, plan->asked);
         levels[0]--;
         levels[1]--;
     }
-    if (may_ask && !plan->feasible) {
+    if (!plan->feasible) {
         levels[0] = 0;
         levels[1] = 9;
-        plan->feasible = take_victims(ref, at, lease, levels, plan->lack - warm,
-                                      plan->asked);
+        plan->feasible =
+            take_victims(ref, at, lease, levels, needed, plan->asked);
     }
 }
 
@@ -429,24 +425,33 @@ struct ref_plan ref_plan(const struct ref *ref,
                          bool may_ask)
 {
     struct ref_plan plan = {.feasible = true, .worst = 10};
+    uint64_t warm = may_ask ? obtainable(ref, at, lease) : 0;
+    uint64_t given = 0;
+    bool alone = ref_needs_all(reserved, lease) || is_held(ref, at, true);
     size_t i;
 
-    if (ref_needs_all(reserved, lease) || is_held(ref, at, true)) {
+    plan.lack = lease->need == 0 ? 0 : lack(ref, reserved, at, lease);
+    if (alone) {
         plan_alone(ref, at, lease, may_ask, &plan);
-    } else {
-        plan.lack = lack(ref, reserved, at, lease);
-        plan_sharing(ref, at, lease, may_ask, &plan);
+    } else if (may_ask && plan.lack > warm) {
+        plan_sharing(ref, at, lease, plan.lack - warm, &plan);
     }
     for (i = 0; i < REF_LEASES; i++) {
-        if (plan.asked[i] && ref_priority(ref, &ref->leases[i]) < plan.worst) {
-            plan.worst = ref_priority(ref, &ref->leases[i]);
+        if (plan.asked[i]) {
+            given += gives(ref, i, at);
+            plan.worst = ref_priority(ref, &ref->leases[i]) < plan.worst
+                             ? ref_priority(ref, &ref->leases[i])
+                             : plan.worst;
         }
     }
-    if (plan.worst == 10 &&
+    if (plan.lack > warm + given ||
         !covers_footprint(ref, at, lease,
-                          ref_freeing(ref, at) +
-                              (may_ask ? obtainable(ref, at, lease) : 0))) {
+                          ref_freeing(ref, at) + warm + given)) {
         plan.feasible = false;
+    }
+    if (alone) {
+        /* All of them go: warm models only for what that leaves. */
+        plan.lack -= plan.lack < given ? plan.lack : given;
     }
     return plan;
 }

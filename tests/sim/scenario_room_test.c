@@ -1,0 +1,259 @@
+/* Scenarios of measured VRAM, and of who is asked for how much, each a
+ * page. */
+#include "sim/stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static void open_stage(struct stage *stage, bool is_measured)
+{
+    struct core_config config;
+
+    stage_config(&config);
+    config.devices[0].is_measured = is_measured;
+    stage_open(stage, &config);
+    if (is_measured) {
+        stage_sample(stage, 0, 0);
+    }
+}
+
+/* B7: a sign of life in the millisecond in which the last stream closed
+ * counts: late is safe, early is not. */
+static void b7_heard_in_the_millisecond_of_the_loss(void **state)
+{
+    struct stage stage;
+    uint64_t old;
+    uint64_t young;
+
+    (void)state;
+    open_stage(&stage, false);
+    stage_stream(&stage, "work", true);
+    old = stage_ask(
+        &stage, "work",
+        (struct core_request){.class_id = TRANSCRIPTION, .vram_mib = 1000});
+    stage_wait(&stage, 10000);
+    stage_stream(&stage, "work", false);
+    stage_renew(&stage, old);
+    young = stage_ask(
+        &stage, "work",
+        (struct core_request){.class_id = TRANSCRIPTION, .vram_mib = 1000});
+    stage_wait(&stage, 2000);
+    stage_note(&stage, "both are still there");
+    stage_renew(&stage, old);
+    stage_release(&stage, young);
+    stage_expect(&stage,
+                 "[     0] work opens a stream\n"
+                 "[     0] work asks -> lease 1\n"
+                 "          work lease 1 granted, token 2, gpu 0, 1000 MiB\n"
+                 "[ 10000] work closes a stream\n"
+                 "[ 10000] work renews lease 1\n"
+                 "[ 10000] work asks -> lease 3\n"
+                 "          work lease 3 granted, token 4, gpu 0, 1000 MiB\n"
+                 "both are still there\n"
+                 "[ 12000] work renews lease 1\n"
+                 "[ 12000] work releases lease 3\n"
+                 "          work lease 3 ended (released)\n");
+    stage_close(&stage);
+}
+
+/* C5: an exclusive holder may keep a residue, so it is not asked by somebody
+ * who would not fit beside that. */
+static void c5_the_residue_of_an_exclusive_victim_counts(void **state)
+{
+    struct stage stage;
+    uint64_t large;
+
+    (void)state;
+    open_stage(&stage, false);
+    stage_stream(&stage, "work", true);
+    (void)stage_ask(&stage, "work",
+                    (struct core_request){.class_id = TRANSCRIPTION,
+                                          .is_preemptible = true});
+    large = stage_ask(
+        &stage, "large",
+        (struct core_request){.class_id = CHATBOT, .vram_mib = 23721});
+    stage_cancel(&stage, large);
+    (void)stage_ask(
+        &stage, "small",
+        (struct core_request){.class_id = CHATBOT, .vram_mib = 23720});
+    stage_expect(&stage,
+                 "[     0] work opens a stream\n"
+                 "[     0] work asks -> lease 1\n"
+                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
+                 "[     0] large asks -> lease 3\n"
+                 "          large lease 3 queued\n"
+                 "[     0] large cancels lease 3\n"
+                 "          large lease 3 refused: ended\n"
+                 "          large lease 3 ended (cancelled)\n"
+                 "[     0] small asks -> lease 4\n"
+                 "          work lease 1 asked to pause by 10000, for lease 4, "
+                 "23720 MiB\n"
+                 "          small lease 4 clearing\n");
+    stage_close(&stage);
+}
+
+/* C5: nobody makes room for a resume that would find too little: what it used
+ * before its pause is more than a stranger leaves. */
+static void c5_nobody_pauses_for_a_resume_in_vain(void **state)
+{
+    struct stage stage;
+    uint64_t voice;
+
+    (void)state;
+    open_stage(&stage, true);
+    stage_stream(&stage, "voice", true);
+    stage_stream(&stage, "work", true);
+    voice = stage_ask(
+        &stage, "voice",
+        (struct core_request){.class_id = VOICE, .is_preemptible = true});
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 20000);
+    stage_admin(&stage, CORE_PAUSE, voice, 0, 0);
+    stage_ack(&stage, voice, CORE_ACK_PAUSED, 0);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 0);
+    stage_note(&stage, "a stranger comes");
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 14000);
+    (void)stage_ask(&stage, "work",
+                    (struct core_request){.class_id = TRANSCRIPTION,
+                                          .vram_mib = 2000,
+                                          .is_preemptible = true});
+    stage_admin(&stage, CORE_RESUME, voice, 0, 0);
+    stage_expect(&stage,
+                 "[     0] gpu 0 uses 0 MiB\n"
+                 "[     0] voice opens a stream\n"
+                 "[     0] work opens a stream\n"
+                 "[     0] voice asks -> lease 1\n"
+                 "          voice lease 1 granted, token 2, gpu 0, 24320 MiB\n"
+                 "[   100] gpu 0 uses 20000 MiB\n"
+                 "[   100] the operator pauses lease 1\n"
+                 "          voice lease 1 asked to pause by 10100, for lease "
+                 "0, 23720 MiB\n"
+                 "[   100] voice has paused lease 1\n"
+                 "[   200] gpu 0 uses 0 MiB\n"
+                 "          voice lease 1 paused\n"
+                 "a stranger comes\n"
+                 "[   300] gpu 0 uses 14000 MiB\n"
+                 "[   300] work asks -> lease 3\n"
+                 "          work lease 3 granted, token 4, gpu 0, 2000 MiB\n"
+                 "[   300] the operator resumes lease 1\n");
+    stage_close(&stage);
+}
+
+/* B5: two say that they paused, and a sample shows that one did: the first to
+ * say so is believed. */
+static void b5_samples_settle_acks_in_their_order(void **state)
+{
+    struct stage stage;
+    uint64_t first;
+    uint64_t second;
+
+    (void)state;
+    open_stage(&stage, true);
+    stage_stream(&stage, "work", true);
+    first = stage_ask(&stage, "work",
+                      (struct core_request){.class_id = TRANSCRIPTION,
+                                            .vram_mib = 4096,
+                                            .is_preemptible = true});
+    second = stage_ask(&stage, "work",
+                       (struct core_request){.class_id = TRANSCRIPTION,
+                                             .vram_mib = 4096,
+                                             .is_preemptible = true});
+    (void)stage_ask(&stage, "chat", (struct core_request){.class_id = CHATBOT});
+    stage_wait(&stage, 100);
+    stage_ack(&stage, first, CORE_ACK_PAUSED, 0);
+    stage_ack(&stage, second, CORE_ACK_PAUSED, 0);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 4096);
+    stage_expect(&stage,
+                 "[     0] gpu 0 uses 0 MiB\n"
+                 "[     0] work opens a stream\n"
+                 "[     0] work asks -> lease 1\n"
+                 "          work lease 1 granted, token 2, gpu 0, 4096 MiB\n"
+                 "[     0] work asks -> lease 3\n"
+                 "          work lease 3 granted, token 4, gpu 0, 4096 MiB\n"
+                 "[     0] chat asks -> lease 5\n"
+                 "          work lease 3 asked to pause by 10000, for lease 5, "
+                 "3496 MiB\n"
+                 "          work lease 1 asked to pause by 10000, for lease 5, "
+                 "3496 MiB\n"
+                 "          chat lease 5 clearing\n"
+                 "[   100] work has paused lease 1\n"
+                 "[   100] work has paused lease 3\n"
+                 "[   200] gpu 0 uses 4096 MiB\n"
+                 "          work lease 1 paused\n");
+    stage_close(&stage);
+}
+
+/* C4: whoever did not unload in its time is not told again because a lease of
+ * its service ends that kept nothing. */
+static void c4_an_end_that_leaves_nothing_starts_no_settle_time(void **state)
+{
+    struct stage stage;
+    uint64_t paused;
+    uint64_t warm;
+
+    (void)state;
+    open_stage(&stage, true);
+    stage_stream(&stage, "work", true);
+    paused = stage_ask(&stage, "work",
+                       (struct core_request){.class_id = TRANSCRIPTION,
+                                             .vram_mib = 1000,
+                                             .is_preemptible = true});
+    warm = stage_ask(
+        &stage, "work",
+        (struct core_request){.class_id = TRANSCRIPTION, .vram_mib = 8000});
+    stage_admin(&stage, CORE_PAUSE, paused, 0, 0);
+    stage_ack(&stage, paused, CORE_ACK_PAUSED, 0);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 8000);
+    stage_release(&stage, warm);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 8000);
+    (void)stage_ask(
+        &stage, "chat",
+        (struct core_request){.class_id = CHATBOT, .vram_mib = 20000});
+    stage_wait(&stage, 5000);
+    stage_cancel(&stage, paused);
+    stage_expect(
+        &stage,
+        "[     0] gpu 0 uses 0 MiB\n"
+        "[     0] work opens a stream\n"
+        "[     0] work asks -> lease 1\n"
+        "          work lease 1 granted, token 2, gpu 0, 1000 MiB\n"
+        "[     0] work asks -> lease 3\n"
+        "          work lease 3 granted, token 4, gpu 0, 8000 MiB\n"
+        "[     0] the operator pauses lease 1\n"
+        "          work lease 1 asked to pause by 10000, for lease 0, 400 MiB\n"
+        "[     0] work has paused lease 1\n"
+        "[   100] gpu 0 uses 8000 MiB\n"
+        "          work lease 1 paused\n"
+        "[   100] work releases lease 3\n"
+        "          work lease 3 ended (released)\n"
+        "[   200] gpu 0 uses 8000 MiB\n"
+        "[   200] chat asks -> lease 5\n"
+        "          work told to unload 8000 MiB by 5200\n"
+        "          chat lease 5 clearing\n"
+        "[  5200] time\n"
+        "          chat lease 5 queued\n"
+        "[  5200] work cancels lease 1\n"
+        "          work lease 1 ended (cancelled)\n");
+    stage_close(&stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(b7_heard_in_the_millisecond_of_the_loss),
+        cmocka_unit_test(c5_the_residue_of_an_exclusive_victim_counts),
+        cmocka_unit_test(c5_nobody_pauses_for_a_resume_in_vain),
+        cmocka_unit_test(b5_samples_settle_acks_in_their_order),
+        cmocka_unit_test(c4_an_end_that_leaves_nothing_starts_no_settle_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
