@@ -1,0 +1,194 @@
+"""Every field of a request, and every refusal, does what docs/api.md says:
+B1, B2, C5, C6, C10, C12."""
+
+import os
+import subprocess
+
+import pytest
+
+from conftest import LIMIT_S, Stream, problem, until
+
+BODY = '{"service_id":"x","priority":0,"timeout_ms":5000,"colour":{"a":1}}'
+
+
+@pytest.mark.parametrize("kind", [
+    "application/json", "text/plain", "application/x-www-form-urlencoded",
+    "application/octet-stream; charset=x", ""])
+def test_b1_any_content_type_and_unknown_fields_are_fine(coordinator, kind):
+    """`curl -d` says that it sends a form."""
+    grant = coordinator.call("POST", "/gpu/request", BODY,
+                             {"Content-Type": kind})
+    assert grant.status == 200, grant
+
+
+def test_a_large_body_is_refused(coordinator):
+    answer = coordinator.call("POST", "/gpu/request", "x" * 65537)
+    assert (answer.status, problem(answer)) == (413, "too-large")
+
+
+@pytest.mark.parametrize("limits, others", [
+    ("{waiters: 2}", ["a", "b"]), ("{per_service: 2}", ["x", "x"])])
+def test_a_full_queue_says_when_to_come_back(make, limits, others):
+    coordinator = make(extra=f"limits: {limits}\n").start()
+    coordinator.request("holder", priority=0)
+    for service in others:
+        coordinator.ask(service)
+    full = coordinator.request("x")
+    assert (full.status, problem(full)) == (429, "queue-full")
+
+
+def test_unset_fields_come_from_the_service(make):
+    coordinator = make(extra="services:\n"
+                       "  asr: {class: transcription, vram_mib: 4096}\n"
+                       "defaults: {ttl: 20s}\n").start()
+    grant = coordinator.request("asr")
+    assert (grant["class"], grant["priority"]) == ("transcription", 2)
+    assert grant["devices"][0]["vram_mib"] == 4096
+    assert grant["ttl_ms"] == 20000
+    other = coordinator.request("asr", vram_mib=100, priority=1, ttl_ms=5000)
+    assert (other["class"], other["priority"]) == (None, 1)
+    assert other["devices"][0]["vram_mib"] == 100
+    assert (other["ttl_ms"], other["renew_in_ms"]) == (5000, 1000)
+
+
+def test_class_and_priority_together_must_agree(coordinator):
+    both = {"class": "voice", "priority": 1}
+    assert coordinator.request("x", **both).status == 200
+    wrong = coordinator.request("x", **{**both, "priority": 2})
+    assert (wrong.status, wrong["field"]) == (422, "priority")
+
+
+def test_no_vram_and_zero_are_the_whole_device(coordinator):
+    for fields in ({}, {"vram_mib": 0}, {"vram_mib": None}):
+        grant = coordinator.request("x", **fields)
+        assert grant["devices"][0]["vram_mib"] == 24576 - 256
+        late = coordinator.request("y", vram_mib=1, timeout_ms=0)
+        assert problem(late) == "wait-timeout"
+        coordinator.release(grant)
+
+
+def test_c12_a_device_is_named_by_index_or_uuid(make):
+    coordinator = make(gpus="[24576, 24576]").start()
+    uuids = [device["uuid"] for device in coordinator.status()["devices"]]
+    for device in (1, uuids[1], [uuids[1]], [1, 1]):
+        grant = coordinator.request("x", device=device)
+        assert [one["index"] for one in grant["devices"]] == [1]
+        assert grant["devices"][0]["uuid"] == uuids[1]
+        coordinator.release(grant)
+    both = coordinator.request("x", gpus=2)
+    assert {one["uuid"] for one in both["devices"]} == set(uuids)
+
+
+@pytest.mark.parametrize("change", [
+    {"class": "summarization"}, {"priority": 1, "class": None},
+    {"vram_mib": 2000}, {"device": 1}, {"gpus": 2}])
+def test_a_job_with_other_terms_is_a_conflict(make, change):
+    coordinator = make(gpus="[24576, 24576]").start()
+    terms = {"job_id": "j", "class": "transcription", "vram_mib": 1000}
+    coordinator.request("x", **terms)
+    other = coordinator.request("x", **{**terms, **change})
+    assert (other.status, problem(other)) == (409, "job-conflict")
+    assert coordinator.request("x", **terms).status == 200
+
+
+def test_a_job_comes_back_to_its_place_after_its_timeout(coordinator):
+    """It may be away for as long as the 503 says; a stranger is behind it."""
+    holder = coordinator.request("holder", priority=0)
+    late = coordinator.request("x", job_id="j", timeout_ms=50)
+    assert 0 < late["retry_after_ms"] <= 60000
+    other = coordinator.ask("y")
+    again = coordinator.ask("x", job_id="j")
+    coordinator.release(holder)
+    grant = again.result()
+    assert grant.status == 200
+    assert not other.is_over
+    coordinator.release(grant)
+    assert other.result().status == 200
+
+
+def test_renew_in_ms_is_short_only_for_who_hears_in_no_other_way(coordinator):
+    deaf = coordinator.request("x", vram_mib=100)
+    assert deaf["renew_in_ms"] == 1000
+    fixed = coordinator.request("x", vram_mib=100, preemptible=False)
+    assert fixed["renew_in_ms"] == 10000
+    coordinator.control("y")
+    hears = coordinator.request("y", vram_mib=100)
+    assert hears["renew_in_ms"] == 10000
+    assert coordinator.renew(hears)["renew_in_ms"] == 10000
+
+
+def test_a_renewal_changes_the_ttl_and_revives_nothing(coordinator):
+    grant = coordinator.request("x")
+    name = {"lease": grant["lease"], "token": grant["token"]}
+    longer = coordinator.post("/gpu/renew", **name, ttl_ms=60000)
+    assert 30000 < longer["expires_in_ms"] <= 60000
+    assert coordinator.renew(grant)["expires_in_ms"] > 30000
+    coordinator.release(grant)
+    assert coordinator.renew(grant).status == 409
+    assert coordinator.lease(grant["lease"])["state"] == "ended"
+
+
+def test_a_lease_that_never_was_is_not_found(coordinator):
+    for call in ("release", "renew", "cancel"):
+        answer = coordinator.post(f"/gpu/{call}", lease=99, token=99)
+        assert (answer.status, problem(answer)) == (404, "not-found"), call
+    assert coordinator.lease(99).status == 404
+
+
+def test_a_lease_by_connection_outlives_its_ttl_and_hears_commands(
+        coordinator):
+    stream = Stream(coordinator, "/gpu/request", "POST",
+                    '{"service_id":"shell","hold":"connection",'
+                    '"ttl_ms":1000,"priority":2}')
+    grant = stream.expect("grant")
+    until(lambda: coordinator.lease(grant["lease"])["held_ms"] > 2500,
+          "it holds for longer than its ttl")
+    assert coordinator.lease(grant["lease"])["state"] == "held"
+    chat = coordinator.ask("gemma", priority=0)
+    pause = stream.expect("pause")
+    assert pause["requester"] == "gemma"
+    coordinator.ack(pause, "paused")
+    coordinator.release(chat.result())
+    assert stream.expect("resume")["token"] > grant["token"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_nobody_has_the_processes_of_others_watched(coordinator):
+    other = subprocess.Popen(["sleep", "1000"], user=65534)
+    try:
+        answer = coordinator.request("x", watch_pid=other.pid)
+        assert (answer.status, answer["field"]) == (422, "watch_pid")
+    finally:
+        other.kill()
+        other.wait(LIMIT_S)
+
+
+def test_the_status_lists_a_hundred_of_a_class_and_counts_all(coordinator):
+    for number in range(130):
+        coordinator.request("x", wait=False, job_id=str(number), priority=1)
+    for number in range(3):
+        coordinator.request("x", wait=False, job_id=f"v{number}",
+                            **{"class": "voice"})
+    status = coordinator.status()
+    assert len(status["waiters"]) == 103
+    assert status["away"] == 133
+    assert status["queue_sizes"]["priority-1"] == 130
+
+
+def test_each_grant_says_its_promise(make):
+    coordinator = make(verify="").start()
+    until(lambda: coordinator.status()["devices"][0]["measured"], "measured")
+    grant = coordinator.request("x", vram_mib=100)
+    assert grant["guarantee"] == "verified"
+    assert coordinator.status()["holders"][0]["guarantee"] == "verified"
+    coordinator.admin("bypass", on=True)
+    assert coordinator.request("x", vram_mib=100)["guarantee"] == "advisory"
+
+
+def test_a_bypass_ends_by_itself(coordinator):
+    coordinator.request("holder", priority=0)
+    answer = coordinator.admin("bypass", on=True, for_ms=1000)
+    assert answer.status == 200, answer
+    until(lambda: not coordinator.status()["bypass"], "it has ended")
+    late = coordinator.request("x", timeout_ms=0)
+    assert problem(late) == "wait-timeout"
