@@ -27,6 +27,8 @@ void input_refuse(struct conn *conn, int code)
     if (code == E_FOREIGN_HOST) {
         problem.detail = "add the name in Host to 'hosts:' in the "
                          "configuration to accept it";
+    } else if (code == E_UNSUPPORTED) {
+        problem.detail = "the methods are GET, HEAD and POST";
     }
     conn->keeps_alive = false;
     conn->wants_head = false;

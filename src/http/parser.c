@@ -1,6 +1,7 @@
 #include "http/parser.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -173,6 +174,43 @@ static bool headers_are_clear(const struct parser *parser)
     return hosts == 1 && origins <= 1 && codings <= 1;
 }
 
+/* Read the URL that a client sends to a proxy, "http://host/path": the host in
+ * it goes before the header (RFC 9112, 3.2.2).  It is shifted over the slash in
+ * front of it, so that a NUL has room between it and the path.
+ *
+ * Returns false where the URL is neither that nor a path. */
+static bool split_absolute(struct parser *parser)
+{
+    static const char scheme[] = "http://";
+    char *url = parser->bytes.data + parser->url;
+    char *host = url + sizeof scheme - 1;
+    char *path;
+    uint32_t i;
+
+    if (url[0] == '/') {
+        return true;
+    }
+    if (strncasecmp(url, scheme, sizeof scheme - 1) != 0) {
+        return false;
+    }
+    path = strchr(host, '/');
+    if (path == NULL) {
+        return false;
+    }
+    memmove(host - 1, host, (size_t)(path - host));
+    path[-1] = '\0';
+    parser->url = offset_of(parser, path);
+    for (i = 0; i < parser->header_count; i++) {
+        struct parser_header *header = &parser->headers[i];
+
+        if (strcasecmp(parser->bytes.data + header->name, "Host") == 0) {
+            header->value = (uint16_t)offset_of(parser, host - 1);
+            header->value_end = (uint16_t)(parser->url - 1);
+        }
+    }
+    return true;
+}
+
 static int on_headers_complete(llhttp_t *llhttp)
 {
     struct parser *parser = llhttp->data;
@@ -182,14 +220,14 @@ static int on_headers_complete(llhttp_t *llhttp)
     }
     parser->body = head_end(parser);
     parser->body_end = parser->body;
-    if (parser->body == 0 || parser->bytes.data[parser->url] != '/') {
+    if (parser->body == 0) {
         return refuse(parser, E_HTTP);
     }
     if (parser->body > parser->limits->header_bytes) {
         return refuse(parser, E_HEADER_SIZE);
     }
     terminate_head(parser);
-    if (!headers_are_clear(parser)) {
+    if (!headers_are_clear(parser) || !split_absolute(parser)) {
         return refuse(parser, E_HTTP);
     }
     if (llhttp->content_length > parser->limits->body_bytes) {
@@ -297,11 +335,34 @@ static void drop_framing(struct parser *parser)
     parser->parsed = parser->body_end;
 }
 
+/* Say whether the first word of the input, as far as it has come, is a method
+ * that nobody knows, and not something else altogether. */
+static bool is_method(const struct parser *parser)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~"; /* RFC 9110, 5.6.2. */
+    const char *at = parser->bytes.data;
+    const char *end = at + parser->bytes.size;
+    const char *word;
+
+    while (at < end && (*at == '\r' || *at == '\n')) {
+        at++;
+    }
+    word = at;
+    while (at < end && (isalnum((unsigned char)*at) != 0 ||
+                        (*at != '\0' && strchr(marks, *at) != NULL))) {
+        at++;
+    }
+    return at > word && (at == end || *at == ' ');
+}
+
 /* Say which of our errors a refusal by llhttp is. */
 static int error_of(const struct parser *parser, llhttp_errno_t why)
 {
     if (parser->error != E_OK) {
         return parser->error;
+    }
+    if (why == HPE_INVALID_METHOD && is_method(parser)) {
+        return E_UNSUPPORTED;
     }
     if (why == HPE_INVALID_VERSION || why == HPE_PAUSED_H2_UPGRADE) {
         return E_HTTP_VERSION;

@@ -74,6 +74,7 @@ MUST_USE int parser_add(struct parser *parser, const char *bytes, size_t size);
  *
  * Errors: (the connection cannot be used for another request)
  *   E_HTTP          not a request, or one that could be read in two ways.
+ *   E_UNSUPPORTED   a method that HTTP does not have.
  *   E_HTTP_VERSION  neither HTTP/1.0 nor HTTP/1.1.
  *   E_URL_SIZE      over a limit: the URL,
  *   E_HEADER_SIZE     the headers,

@@ -75,6 +75,22 @@ static void request_arrives_as_it_was_sent(void **state)
     (void)close(fd);
 }
 
+/* A client that takes us for a proxy names the host in the URL, which counts
+ * (RFC 9112, 3.2.2); handlers see the path. */
+static void absolute_url_arrives_as_host_and_path(void **state)
+{
+    struct rig *rig = *state;
+    int fd = rig_connect_unix(rig);
+
+    rig_expect(rig, fd,
+               "GET http://gpu:4780/now?a=1 HTTP/1.1\r\nA: b\r\n"
+               "Host: another\r\n\r\n",
+               "200");
+    assert_string_equal(buf_string(&rig->seen),
+                        "GET /now?a=1\nA=b\nHost=gpu:4780\n");
+    (void)close(fd);
+}
+
 /* However the network cuts it into pieces. */
 static void request_arrives_the_same_byte_by_byte(void **state)
 {
@@ -432,6 +448,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(request_arrives_as_it_was_sent),
+        T(absolute_url_arrives_as_host_and_path),
         T(request_arrives_the_same_byte_by_byte),
         T(head_is_answered_without_the_body),
         T(parked_request_is_answered_later),
