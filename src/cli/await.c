@@ -27,7 +27,8 @@ struct waiting {
     char told[256];   /* What was said last. */
     bool was_reached; /* By an earlier call. */
     bool said_away;
-    int signal; /* That ends the wait; 0 = none. */
+    bool was_stopped; /* By SIGTSTP, in the middle of a call. */
+    int signal;       /* That ends the wait; 0 = none. */
 };
 
 bool await_may_retry(const struct client_answer *answer)
@@ -127,6 +128,15 @@ static void withdraw(struct waiting *waiting)
     json_decref(own);
 }
 
+/* Stop until SIGCONT.  The call in progress is dropped before: a request that
+ * nobody attends keeps its place, and is not granted to who cannot use it. */
+static void stop(struct waiting *waiting)
+{
+    client_drop(waiting->client);
+    (void)raise(SIGSTOP);
+    waiting->was_stopped = true;
+}
+
 /* Wait until @at_ms or for the answer; false where a signal ended it all. */
 static bool rest(struct waiting *waiting,
                  uint64_t at_ms,
@@ -139,24 +149,33 @@ static bool rest(struct waiting *waiting,
     *has_answer = client_wait(waiting->client, waiting->wake->fd,
                               UINT64_C(3600000), answer) == E_OK;
     while (wake_take(waiting->wake, &signal)) {
-        if (signal.number != SIGCHLD) {
+        if (signal.number == SIGTSTP) {
+            stop(waiting);
+        } else if (signal.number != SIGCHLD && signal.number != SIGCONT) {
             waiting->signal = signal.number;
         }
     }
     return waiting->signal == 0;
 }
 
-/* Wait for the answer to one call; false where a signal ended it all. */
+/* Wait for the answer to one call; false where a signal ended it all.  For a
+ * call that was dropped meanwhile it is E_TIMEOUT: ask again. */
 static bool wait_answer(struct waiting *waiting, struct client_answer *answer)
 {
     bool has_answer = false;
 
+    waiting->was_stopped = false;
     while (!has_answer) {
         if (clock_boot_ms() >= waiting->tell_at_ms) {
             tell(waiting);
         }
         if (!rest(waiting, waiting->tell_at_ms, answer, &has_answer)) {
             return false;
+        }
+        if (waiting->was_stopped && !has_answer) {
+            client_answer_release(answer);
+            answer->error = E_TIMEOUT;
+            return true;
         }
     }
     return true;

@@ -249,6 +249,31 @@ int keep_begin(struct keep *keep,
     return status;
 }
 
+/* Stop until SIGCONT, and the child with this process: one that went on alone
+ * would use a GPU for which nobody renews.  It may have been stopped by its
+ * terminal (@has_it), which then is what lets it go on, too. */
+static void stop_both(struct keep *keep, bool has_it)
+{
+    keep->stops_child = !has_it;
+    if (!has_it) {
+        child_signal(&keep->child, SIGTSTP);
+    }
+    (void)raise(SIGSTOP);
+}
+
+/* SIGCONT came: let the child go on, unless its lease is lost and it has to
+ * stay as it is. */
+static void go_on(struct keep *keep)
+{
+    if (clock_boot_ms() >= keep->trust_until_ms) {
+        distrust(keep, "it was not renewed while this was stopped");
+    }
+    if (keep->stops_child && !keep->child.is_stopped) {
+        child_signal(&keep->child, SIGCONT);
+    }
+    keep->stops_child = false;
+}
+
 /* Hand the child what was sent to this process. */
 static void forward(struct keep *keep)
 {
@@ -257,7 +282,11 @@ static void forward(struct keep *keep)
     while (wake_take(keep->wake, &signal)) {
         bool has_it = signal.is_from_terminal && !keep->child.has_group;
 
-        if (signal.number != SIGCHLD && !has_it) {
+        if (signal.number == SIGTSTP) {
+            stop_both(keep, has_it);
+        } else if (signal.number == SIGCONT) {
+            go_on(keep);
+        } else if (signal.number != SIGCHLD && !has_it) {
             child_signal(&keep->child, signal.number);
         }
     }

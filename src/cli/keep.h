@@ -38,7 +38,8 @@ struct keep {
     uint64_t next_at_ms;     /* The next call, UINT64_MAX = none. */
     uint64_t kill_at_ms;     /* UINT64_MAX = never. */
     bool is_trusted;
-    bool said_away; /* That renewals fail. */
+    bool stops_child; /* The child was handed a SIGTSTP that it had not. */
+    bool said_away;   /* That renewals fail. */
 };
 
 /* Say until when a lease of @ttl_ms may be trusted whose renewal, or request,

@@ -10,8 +10,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-static const int signals[] = {SIGCHLD, SIGINT,  SIGQUIT, SIGTERM,
-                              SIGHUP,  SIGUSR1, SIGUSR2, SIGALRM};
+static const int signals[] = {SIGCHLD, SIGINT,  SIGQUIT, SIGTERM, SIGHUP,
+                              SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCONT};
 
 static void block(sigset_t *set, sigset_t *before)
 {

@@ -25,7 +25,8 @@ struct wake_signal {
 };
 
 /* Block and catch the signals that a program is sent from outside, and
- * SIGCHLD.
+ * SIGCHLD.  SIGTSTP does not stop this process any more: who takes it has to,
+ * with SIGSTOP, when what has to be done before is done.
  *
  * Errors (said to the user):
  *   E_IO  no descriptors.

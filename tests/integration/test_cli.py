@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import socket
@@ -23,6 +24,11 @@ echo $$ >{dir}/pid.new && mv {dir}/pid.new {dir}/pid
 while ! [ -e {dir}/end ]; do sleep 0.02; done
 exit 7
 """
+
+
+# Never forks once it has said so: a shell that is stopped while it does, is
+# not shown as stopped.
+IDLE = "echo $$ >{dir}/pid.new && mv {dir}/pid.new {dir}/pid; exec sleep 1000"
 
 
 class Cli:
@@ -56,10 +62,10 @@ class Cli:
         self.started.append(process)
         return process
 
-    def run(self, *options):
+    def run(self, *options, script=PATIENT):
         """Start `run` with a patient program; return it, and its pid."""
         process = self.spawn("run", *options, "--", "sh", "-c",
-                             PATIENT.format(dir=self.dir))
+                             script.format(dir=self.dir))
         until((self.dir / "pid").exists, "the program runs")
         return process, int((self.dir / "pid").read_text())
 
@@ -149,6 +155,110 @@ def test_run_forwards_signals(cli):
     assert process.wait(LIMIT_S) == 5
     assert (cli.dir / "signalled").exists()
     assert is_gone(pid)
+
+
+def test_run_stops_and_goes_on_with_its_program(cli, coordinator):
+    """A program that went on alone would use a GPU for which nobody renews."""
+    process, pid = cli.run(script=IDLE)
+    process.send_signal(signal.SIGTSTP)
+    until(lambda: is_stopped(pid) and is_stopped(process.pid), "both stop")
+    process.send_signal(signal.SIGCONT)
+    until(lambda: not is_stopped(pid), "the program goes on")
+    [lease] = holders(coordinator)
+    assert lease["service_id"] == "sh"
+    process.terminate()
+    assert process.wait(LIMIT_S) == 128 + signal.SIGTERM
+    assert cli.said() == ""
+
+
+def test_a_lease_lost_while_stopped_is_told_when_run_goes_on(
+        cli, coordinator):
+    process, pid = cli.run("--ttl", "1s", "--on-lost", "term",
+                           script=IDLE)
+    process.send_signal(signal.SIGTSTP)
+    until(lambda: holders(coordinator) == [], "the lease has ended")
+    assert is_stopped(pid)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(LIMIT_S) == 128 + signal.SIGTERM
+    assert "it was not renewed while this was stopped" in cli.said()
+
+
+def test_run_that_is_stopped_while_it_waits_is_not_granted(cli, coordinator):
+    """It keeps its place, and whoever comes after it is served meanwhile."""
+    grant = coordinator.request("other")
+    process = cli.spawn("run", "--service", "me", "--", "true")
+    until(lambda: coordinator.status()["waiting"] == 1, "it waits")
+    [before] = coordinator.status()["waiters"]
+    process.send_signal(signal.SIGTSTP)
+    until(lambda: coordinator.status()["away"] == 1, "it is away")
+    next_one = coordinator.ask("next")
+    coordinator.release(grant)
+    grant = next_one.result()
+    process.send_signal(signal.SIGCONT)
+    until(lambda: coordinator.status()["waiting"] == 1, "it waits again")
+    [after] = coordinator.status()["waiters"]
+    assert after["lease"] == before["lease"]
+    coordinator.release(grant)
+    assert process.wait(LIMIT_S) == 0
+
+
+class Terminal:
+    """A shell with job control on a terminal of its own."""
+
+    def __init__(self, env):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"],
+                       {**env, "PS1": "$ ", "HISTFILE": ""})
+        self.shown = b""
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        try:
+            while True:
+                self.shown += os.read(self.fd, 4096)
+        except OSError:
+            pass  # The shell has ended.
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def close(self):
+        os.kill(self.pid, signal.SIGHUP)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self.thread.join(LIMIT_S)
+        os.close(self.fd)
+
+
+@pytest.mark.parametrize("where", ["foreground", "background"])
+def test_run_is_a_job_of_a_shell(cli, coordinator, where):
+    """Ctrl-Z, fg and Ctrl-C, for a run that began with its terminal and for
+    one that was brought to it later."""
+    (cli.dir / "script").write_text(IDLE.format(dir=cli.dir))
+    terminal = Terminal(cli.env)
+    try:
+        later = " &" if where == "background" else ""
+        terminal.type(f"{BINARY} run -- sh {cli.dir}/script{later}\n")
+        until((cli.dir / "pid").exists, "the program runs")
+        pid = int((cli.dir / "pid").read_text())
+        job = int(holders(coordinator)[0]["job_id"].split("-")[1])
+        for key in ["fg\n", "", ""] if later else ["", ""]:
+            terminal.type(key)
+            until(lambda: os.tcgetpgrp(terminal.fd) == os.getpgid(job),
+                  "it is in the foreground")
+            terminal.type("\x1a")
+            until(lambda: is_stopped(pid), "Ctrl-Z stops the program")
+            until(lambda: os.tcgetpgrp(terminal.fd) == terminal.pid,
+                  "the shell goes on")
+            terminal.type("fg\n")
+            until(lambda: not is_stopped(pid), "the program goes on")
+        terminal.type("\x03")
+        until(lambda: is_gone(pid), "Ctrl-C ends the program")
+        until(lambda: holders(coordinator) == [], "the lease has ended")
+    finally:
+        terminal.close()
 
 
 def test_run_renews(cli, coordinator):
