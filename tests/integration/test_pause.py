@@ -1,5 +1,7 @@
 """Graceful preemption over HTTP: B5, C4, C9."""
 
+import subprocess
+
 from conftest import problem, until
 
 
@@ -123,3 +125,85 @@ def test_c9_linger_keeps_the_seat(make):
     assert not files.is_over
     assert coordinator.status()["waiters"][0]["why"]["wait"] in (
         "holder", "linger")
+
+
+def test_a_holder_that_does_not_answer_loses_the_gpu_at_its_deadline(make):
+    """It hangs (guarantee 10): its grace is honoured, and then it is told."""
+    coordinator = make(extra="defaults: {pause_grace: 1s}\n").start()
+    control = coordinator.control("transcription")
+    work = background(coordinator)
+    chat = coordinator.ask("gemma", priority=0)
+    assert 0 < control.expect("pause")["deadline_ms"] <= 1000
+    assert chat.result()["waited_ms"] >= 1000
+    revoke = control.expect("revoke")
+    assert (revoke["lease"], revoke["reason"]) == (work["lease"],
+                                                   "pause_late")
+    late = coordinator.ack(work, "paused")
+    assert (late.status, problem(late)) == (409, "revoked")
+
+
+def test_a_holder_that_dies_while_it_pauses_makes_room_at_once(make):
+    """C3: not after its grace, nor its TTL."""
+    coordinator = make(extra="defaults: {pause_grace: 10min}\n").start()
+    child = subprocess.Popen(["sleep", "1000"])
+    control = coordinator.control("transcription")
+    work = background(coordinator, watch_pid=child.pid, ttl_ms=600000)
+    chat = coordinator.ask("gemma", priority=0)
+    control.expect("pause")
+    child.kill()
+    child.wait()
+    assert chat.result().status == 200
+    assert coordinator.lease(work["lease"])["state"] == "ended"
+
+
+def test_a_paused_holder_that_dies_is_not_resumed(coordinator):
+    control = coordinator.control("transcription")
+    child = subprocess.Popen(["sleep", "1000"])
+    work = background(coordinator, watch_pid=child.pid)
+    chat = coordinator.ask("gemma", priority=0)
+    control.expect("pause")
+    coordinator.ack(work, "paused")
+    grant = chat.result()
+    child.kill()
+    child.wait()
+    until(lambda: coordinator.lease(work["lease"])["state"] == "ended",
+          "its end is noticed")
+    coordinator.release(grant)
+    assert coordinator.request("next", priority=2).status == 200
+    assert "resume" not in control.names()
+
+
+def test_a_holder_that_keeps_memory_after_its_ack_is_charged_for_it(make):
+    """It lies: a chat that needs the room goes on waiting for it, and the
+    status says how much of it is not accounted for."""
+    coordinator = make(verify="").start()
+    control = coordinator.control("transcription")
+    work = background(coordinator)
+    coordinator.use_vram(20000)
+    until(lambda: coordinator.status()["devices"][0]["used_mib"] == 20000,
+          "measured")
+    chat = coordinator.ask("gemma", priority=0, vram_mib=16000,
+                           timeout_ms=8000)
+    control.expect("pause")
+    coordinator.ack(work, "paused", vram_mib=0)
+    late = chat.result()
+    assert (late.status, problem(late)) == (503, "wait-timeout")
+    device = coordinator.status()["devices"][0]
+    assert device["free_mib"] < 16000
+    assert device["used_mib"] == 20000
+
+
+def test_of_two_pauses_of_one_holder_each_chat_gets_its_turn(coordinator):
+    """A resume is guarded: the second chat comes before it."""
+    control = coordinator.control("transcription")
+    work = background(coordinator)
+    first = coordinator.ask("gemma", priority=0)
+    control.expect("pause")
+    coordinator.ack(work, "paused")
+    grant = first.result()
+    second = coordinator.ask("voice", priority=1)
+    coordinator.release(grant)
+    grant = second.result()
+    assert coordinator.lease(work["lease"])["state"] == "paused"
+    coordinator.release(grant)
+    assert control.expect("resume")["lease"] == work["lease"]
