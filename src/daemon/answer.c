@@ -1,5 +1,6 @@
 #include "daemon/answer.h"
 
+#include "daemon/advice.h"
 #include "daemon/daemon.h"
 #include "http/http.h"
 #include "http/problem.h"
@@ -48,7 +49,8 @@ void answer_text(struct daemon *daemon,
     (void)!http_reply(daemon->http, conn, &response);
 }
 
-/* Send @problem; a 503 always says when to come again. */
+/* Send @problem; it always says more than its title where more is known, and a
+ * 503 when to come again. */
 static void send_problem(struct daemon *daemon,
                          uint64_t conn,
                          const struct http_problem *problem)
@@ -57,6 +59,9 @@ static void send_problem(struct daemon *daemon,
 
     if (err_http(sent.code) == 503 && sent.retry_after_ms == 0) {
         sent.retry_after_ms = RETRY_AFTER_MS;
+    }
+    if (sent.detail == NULL) {
+        sent.detail = advice_detail(sent.code);
     }
     (void)!http_reply_problem(daemon->http, conn, &sent, 0);
 }

@@ -10,10 +10,9 @@ void http_problem_write(const struct http_problem *problem, struct buf *out)
     buf_printf(out, "{\"type\":\"/%s\",\"title\":\"%s\",\"status\":%d",
                err_type(problem->code), err_text(problem->code),
                err_http(problem->code));
-    if (problem->detail != NULL) {
-        buf_text(out, ",\"detail\":");
-        buf_json(out, problem->detail);
-    }
+    buf_text(out, ",\"detail\":");
+    buf_json(out, problem->detail != NULL ? problem->detail
+                                          : err_text(problem->code));
     if (problem->field != NULL) {
         buf_text(out, ",\"field\":");
         buf_json(out, problem->field);

@@ -10,7 +10,7 @@ struct buf;
 
 struct http_problem {
     int code;                /* E_*: gives type, title and status. */
-    const char *detail;      /* What happened here; NULL = no `detail`. */
+    const char *detail;      /* What happened here; NULL = as the title. */
     const char *field;       /* The field at fault; NULL = none. */
     uint64_t retry_after_ms; /* When to try again; 0 = not said. */
     const char *allow;       /* Header of a 405: "GET, HEAD"; NULL = none. */

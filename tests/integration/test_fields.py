@@ -192,3 +192,28 @@ def test_a_bypass_ends_by_itself(coordinator):
     until(lambda: not coordinator.status()["bypass"], "it has ended")
     late = coordinator.request("x", timeout_ms=0)
     assert problem(late) == "wait-timeout"
+
+
+def test_each_problem_has_all_the_fields_of_one(coordinator):
+    """RFC 9457; a bare 409 leaves a person with nothing to go by."""
+    grant = coordinator.request("x", job_id="j")
+    name = {"lease": grant["lease"], "token": grant["token"]}
+    problems = [
+        coordinator.request("x", job_id="j", vram_mib=1),
+        coordinator.post("/gpu/ack", **name, action="paused"),
+        coordinator.post("/gpu/cancel", lease=grant["lease"]),
+        coordinator.post("/gpu/renew", lease=grant["lease"], token=1),
+        coordinator.post("/gpu/release", service_id="nobody"),
+        coordinator.post("/gpu/renew", lease=99, token=99),
+        coordinator.get("/gpu/leases/99"),
+        coordinator.call("POST", "/gpu/request", "x" * 65537),
+        coordinator.call("GET", "/gpu/" + "x" * 5000),
+    ]
+    coordinator.release(grant)
+    problems.append(coordinator.renew(grant))
+    coordinator.admin("drain")
+    problems.append(coordinator.request("x"))
+    for answer in problems:
+        problem(answer)
+        assert answer["status"] == answer.status
+        assert answer["title"] and answer["detail"], answer
