@@ -142,3 +142,18 @@ def test_each_type_of_problem_is_documented_with_its_status():
             assert (status, name) in listed, name
     names = {name for _, name in rows}
     assert {name for _, name in listed} <= names
+
+
+def test_guarantees_that_tests_name_are_those_of_the_page():
+    """A number that means another promise in the page misleads both ways."""
+    page = (ROOT / "docs/guarantees.md").read_text()
+    rows = dict(re.findall(r"^\| (\d+) \| (.*?) \|", page, re.MULTILINE))
+    assert sorted(map(int, rows)) == list(range(1, 19))
+    words = {"15": "input", "16": "memory", "17": "run"}
+    for number, word in words.items():
+        assert word in rows[number]
+    named = set()
+    for path in (ROOT / "tests").rglob("*"):
+        if path.suffix in (".c", ".h", ".py"):
+            named |= set(re.findall(r"[Gg]uarantee (\d+)", path.read_text()))
+    assert {"7", "10", "12", "15", "16"} <= named <= set(rows)
