@@ -189,34 +189,42 @@ int files_move_aside(const char *path, struct store_message *msg)
     return rc;
 }
 
-/* Say whether @directory has a file whose name begins with @start. */
-static bool has_name_with(const char *directory, const char *start)
+/* Say in @out whether @directory has a file whose name begins with @start. */
+static int has_name_with(const char *directory,
+                         const char *start,
+                         struct store_message *msg,
+                         bool *out)
 {
     DIR *dir = opendir(directory);
     const struct dirent *entry;
-    bool found = false;
 
     if (dir == NULL) {
-        return false;
+        store_message_set(msg, "cannot read the directory '%s': %s", directory,
+                          strerror(errno));
+        return errno == ENOMEM ? E_NOMEM : E_STORE;
     }
-    while (!found && (entry = readdir(dir)) != NULL) {
-        found = strncmp(entry->d_name, start, strlen(start)) == 0;
+    *out = false;
+    while (!*out && (entry = readdir(dir)) != NULL) {
+        *out = strncmp(entry->d_name, start, strlen(start)) == 0;
     }
     (void)closedir(dir);
-    return found;
+    return E_OK;
 }
 
-bool files_were_moved_aside(const char *path)
+int files_were_moved_aside(const char *path,
+                           struct store_message *msg,
+                           bool *out)
 {
     char *directory = directory_of(path);
     char *start = files_join(path, ".aside-");
-    bool found;
+    int rc = E_NOMEM;
 
-    found = directory != NULL && start != NULL &&
-            has_name_with(directory, basename(start));
+    if (directory != NULL && start != NULL) {
+        rc = has_name_with(directory, basename(start), msg, out);
+    }
     free(directory);
     free(start);
-    return found;
+    return rc;
 }
 
 int files_sync_directory(const char *path, struct store_message *msg)

@@ -60,8 +60,14 @@ MUST_USE int files_make_private(const char *path, struct store_message *msg);
  */
 MUST_USE int files_move_aside(const char *path, struct store_message *msg);
 
-/* Say whether a database that was once at @path has been moved aside. */
-bool files_were_moved_aside(const char *path);
+/* Say in @out whether a database that was once at @path has been moved aside.
+ *
+ * Errors:
+ *   E_STORE  the directory cannot be read.
+ *   E_NOMEM  no memory.
+ */
+MUST_USE int
+files_were_moved_aside(const char *path, struct store_message *msg, bool *out);
 
 /* Make the directory entries beside @path outlive a power loss.
  *

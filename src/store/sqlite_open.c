@@ -65,6 +65,10 @@ static int read_one(struct sqlite_store *store,
     if (rc == SQLITE_ROW) {
         const unsigned char *value = sqlite3_column_text(stmt, 0);
 
+        /* Without memory for its text a value reads as NULL, and so as 0. */
+        if (value == NULL && sqlite3_errcode(store->db) == SQLITE_NOMEM) {
+            rc = SQLITE_NOMEM;
+        }
         store_message_set(text, "%s", value == NULL ? "" : (const char *)value);
         *number = (uint64_t)sqlite3_column_int64(stmt, 0);
     } else {
@@ -132,12 +136,31 @@ static uint64_t numbers_after_move(void)
     return clock_wall_ms() * 1000;
 }
 
+/* Where nothing was reserved yet, begin above a predecessor moved aside.  Not
+ * only where the file is new: its making may have ended before this. */
+static int begin_numbers(struct sqlite_store *store, struct store_message *msg)
+{
+    char sql[64];
+    uint64_t reserved = 0;
+    bool was_moved = false;
+    int rc = read_one(store, "SELECT reserved FROM numbers", msg, &reserved);
+
+    if (rc == E_OK && reserved == 0) {
+        rc = files_were_moved_aside(store->path, msg, &was_moved);
+    }
+    if (rc == E_OK && was_moved) {
+        (void)snprintf(sql, sizeof sql, "UPDATE numbers SET reserved = %llu",
+                       (unsigned long long)numbers_after_move());
+        rc = execute(store, sql, msg);
+    }
+    return rc;
+}
+
 /* Make the tables of a new store, or bring older ones up to date, and have
  * all of it on the disk. */
 static int
 bring_up(struct sqlite_store *store, int version, struct store_message *msg)
 {
-    char sql[64] = "";
     uint64_t ignored;
     int rc = version == 0 ? execute(store, shape_new, msg) : E_OK;
 
@@ -157,10 +180,8 @@ bring_up(struct sqlite_store *store, int version, struct store_message *msg)
         rc = schema_migrate(store->db, &schema_current, store->path, version,
                             msg);
     }
-    if (rc == E_OK && version == 0 && files_were_moved_aside(store->path)) {
-        (void)snprintf(sql, sizeof sql, "UPDATE numbers SET reserved = %llu",
-                       (unsigned long long)numbers_after_move());
-        rc = execute(store, sql, msg);
+    if (rc == E_OK) {
+        rc = begin_numbers(store, msg);
     }
     return rc;
 }

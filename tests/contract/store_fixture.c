@@ -185,7 +185,7 @@ static int dump_mode(void *arg, const struct core_mode_row *mode)
     return E_OK;
 }
 
-const char *fixture_dump(struct fixture *fx)
+int fixture_load(struct fixture *fx)
 {
     const struct store_reader reader = {
         .lease = dump_lease,
@@ -193,9 +193,16 @@ const char *fixture_dump(struct fixture *fx)
         .mode = dump_mode,
         .arg = &fx->text,
     };
+    int rc;
 
     buf_clear(&fx->text);
-    assert_int_equal(store_load(fx->store, &reader, &fx->time_max_ms), E_OK);
+    rc = store_load(fx->store, &reader, &fx->time_max_ms);
+    return rc != E_OK ? rc : buf_error(&fx->text);
+}
+
+const char *fixture_dump(struct fixture *fx)
+{
+    assert_int_equal(fixture_load(fx), E_OK);
     return buf_string(&fx->text);
 }
 

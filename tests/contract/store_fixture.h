@@ -55,6 +55,9 @@ void fixture_lease(struct store_lease *lease, uint64_t id);
 /* Put fixture_lease(@id). */
 void fixture_put(struct fixture *fx, uint64_t id);
 
+/* Load all rows as text into .text; the result of store_load(), or E_NOMEM. */
+int fixture_load(struct fixture *fx);
+
 /* Return all rows as text, valid until the next call. */
 const char *fixture_dump(struct fixture *fx);
 
