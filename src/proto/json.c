@@ -1,5 +1,6 @@
 #include "proto/json.h"
 
+#include <errno.h>
 #include <jansson.h>
 
 /* What a walk over the bytes of a body has seen. */
@@ -115,12 +116,15 @@ int json_object_read(const char *data,
                            "the body is nested deeper than %d levels",
                            (int)API_DEPTH_MAX);
     }
+    errno = 0;
     json = json_loadb(data, size, JSON_REJECT_DUPLICATES, &jerror);
     if (json == NULL) {
         enum json_error_code code = json_error_code(&jerror);
 
-        /* Most places in jansson that find no memory give no reason. */
-        if (code == json_error_out_of_memory || code == json_error_unknown) {
+        /* Most places in jansson that find no memory give no reason, or a
+         * wrong one: in the middle of a text it calls that invalid. */
+        if (errno == ENOMEM || code == json_error_out_of_memory ||
+            code == json_error_unknown) {
             return body_refuse(error, E_NOMEM, NULL, "no memory to read it");
         }
         if (code == json_error_numeric_overflow) {
