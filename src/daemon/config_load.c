@@ -57,10 +57,11 @@ static void report_syntax(struct config_loader *loader,
                           const yaml_parser_t *parser)
 {
     const yaml_mark_t *mark = &parser->problem_mark;
-    const char *problem =
-        parser->problem != NULL ? parser->problem : "not YAML";
+    const char *problem = parser->problem;
 
-    if (parser->error == YAML_MEMORY_ERROR) {
+    /* Some places in libyaml that find no memory do not say so, but whatever
+     * else is wrong has a text. */
+    if (parser->error == YAML_MEMORY_ERROR || problem == NULL) {
         loader->error = E_NOMEM;
     } else if (parser->error == YAML_READER_ERROR) {
         config_mistake(loader->report, NULL, "byte %zu: %s",

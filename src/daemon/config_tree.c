@@ -200,10 +200,14 @@ static void join(char out[PATH_SIZE], const char *path, const char *name)
     assert(size > 0 && size < PATH_SIZE);
 }
 
-/* Say whether the walk goes on: nobody reads more mistakes than that. */
+/* Say whether the walk goes on: nobody reads more mistakes than that.  A file
+ * that has warnings only is in force, and so is read to its end. */
 static bool goes_on(const struct config_loader *loader)
 {
-    return loader->error == E_OK && !loader->report->is_cut;
+    const struct config_report *report = loader->report;
+
+    return loader->error == E_OK &&
+           !(report->is_cut && report->error_count != 0);
 }
 
 static void walk_keys(struct config_loader *loader, const struct level *level);
