@@ -37,6 +37,24 @@ struct places {
 
 /* ---- Starting ----------------------------------------------------------- */
 
+/* Write the path of the file that is meant to @path, "" where there is none.
+ * One that there was no memory to name must not count as none. */
+static int find_path(const char *named, struct buf *path)
+{
+    int rc = E_OK;
+
+    if (named == NULL) {
+        rc = config_find_path(path);
+    } else {
+        buf_text(path, named);
+    }
+    if (rc == E_NOT_FOUND) {
+        buf_clear(path);
+        rc = E_OK;
+    }
+    return rc == E_OK ? buf_error(path) : rc;
+}
+
 /* Read the configuration file that is meant; *@path becomes "" where there is
  * none. */
 static int config_read(const char *named, struct buf *path, struct config **out)
@@ -49,10 +67,10 @@ static int config_read(const char *named, struct buf *path, struct config **out)
     if (config == NULL) {
         return E_NOMEM;
     }
-    if (named != NULL) {
-        buf_text(path, named);
-    } else if (config_find_path(path) != E_OK) {
-        buf_clear(path);
+    rc = find_path(named, path);
+    if (rc != E_OK) {
+        free(config);
+        return rc;
     }
     rc =
         config_load(path->size == 0 ? NULL : buf_string(path), config, &report);
@@ -126,10 +144,13 @@ static int open_store(struct daemon *daemon, bool moves_aside)
     buf_init(&url, 0);
     buf_text(&url, "sqlite:");
     buf_text(&url, daemon->config->store);
-    rc = store_open(buf_string(&url), &options, &daemon->store, message,
-                    sizeof(message));
-    if (rc != E_OK) {
-        log_error("%s", message);
+    rc = buf_error(&url);
+    if (rc == E_OK) {
+        rc = store_open(buf_string(&url), &options, &daemon->store, message,
+                        sizeof(message));
+        if (rc != E_OK) {
+            log_error("%s", message);
+        }
     }
     buf_release(&url);
     return rc;
@@ -186,11 +207,17 @@ static void notify_ready(void)
 
 /* ---- Serving ------------------------------------------------------------ */
 
+static int fail_without_memory(void)
+{
+    log_error("cannot start: %s", err_text(E_NOMEM));
+    return EXIT_FAILED;
+}
+
 static int serve(struct daemon *daemon, const struct serve_options *options)
 {
     struct places places = {0};
     int rc = open_all(daemon, options->moves_aside, &places);
-    int status = EXIT_FAILED;
+    int status = rc == E_NOMEM ? fail_without_memory() : EXIT_FAILED;
 
     if (rc == E_OK) {
         screen_print(daemon, places.port);
@@ -211,6 +238,7 @@ int serve_main(int argc, char **argv)
     struct buf path;
     bool is_done;
     int status = EXIT_USAGE;
+    int rc;
 
     if (serve_options_read(argc, argv, &options, &is_done) != E_OK) {
         return EXIT_USAGE;
@@ -219,15 +247,19 @@ int serve_main(int argc, char **argv)
         return 0;
     }
     buf_init(&path, 0);
-    if (config_read(options.config, &path, &config) == E_OK) {
+    rc = config_read(options.config, &path, &config);
+    if (rc == E_OK) {
         serve_options_override(&options, config);
-        status = EXIT_FAILED;
-        if (daemon_create(config, &daemon) == E_OK) {
+        rc = daemon_create(config, &daemon);
+        if (rc == E_OK) {
             daemon->config_path = path.size == 0 ? NULL : buf_string(&path);
             daemon->override = serve_options_override;
             daemon->override_arg = &options;
             status = serve(daemon, &options);
         }
+    }
+    if (rc == E_NOMEM) {
+        status = fail_without_memory();
     }
     buf_release(&path);
     return status;
