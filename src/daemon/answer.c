@@ -49,6 +49,15 @@ void answer_text(struct daemon *daemon,
     (void)!http_reply(daemon->http, conn, &response);
 }
 
+void answer_event(struct daemon *daemon, uint64_t conn, const struct buf *text)
+{
+    if (buf_error(text) != E_OK) {
+        http_stream_drop(daemon->http, conn);
+    } else if (text->size > 0) {
+        (void)!http_stream_send(daemon->http, conn, text->data, text->size);
+    }
+}
+
 /* Send @problem; it always says more than its title where more is known, and a
  * 503 when to come again. */
 static void send_problem(struct daemon *daemon,

@@ -32,6 +32,11 @@ void answer_text(struct daemon *daemon,
                  const char *type,
                  const struct buf *body);
 
+/* Send the event in @text down the stream @conn.  Where that fails, or @text is
+ * broken, the stream is dropped: half an event would be misread, and who comes
+ * back is told where things stand. */
+void answer_event(struct daemon *daemon, uint64_t conn, const struct buf *text);
+
 /* Answer @conn with the problem @code; @detail and @field may be NULL. */
 void answer_problem(struct daemon *daemon,
                     uint64_t conn,

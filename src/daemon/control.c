@@ -26,10 +26,12 @@ struct listener {
 };
 
 struct stream {
+    struct driver_owed owed; /* First: what its end brings about. */
     struct parked parked;
     struct list link; /* Of its listener. */
     struct listener *listener;
     struct buf greeting; /* What its service was under when it came. */
+    bool is_lost;        /* A core built anew does not know it. */
     bool is_greeted;     /* What came before that is in the greeting. */
 };
 
@@ -105,26 +107,36 @@ stream_create(struct daemon *daemon, uint32_t service, uint64_t conn)
     return NULL;
 }
 
-/* Free @stream, whose connection has no owner any more. */
-static void stream_destroy(struct daemon *daemon, struct stream *stream)
+/* Take @stream, whose connection has no owner any more, off its listener. */
+static void stream_unlink(struct daemon *daemon, struct stream *stream)
 {
     struct listener *listener = stream->listener;
 
     list_remove(&stream->link);
     buf_release(&stream->greeting);
-    free(stream);
     listener->count--;
     listener_put(daemon, listener);
+}
+
+/* Free it, likewise. */
+static void stream_destroy(struct daemon *daemon, struct stream *stream)
+{
+    stream_unlink(daemon, stream);
+    free(stream);
 }
 
 static void on_close(struct daemon *daemon, struct parked *parked)
 {
     struct stream *stream = CONTAINER_OF(parked, struct stream, parked);
-    struct core_event event = {
-        .type = CORE_DETACH, .detach = {.service = stream->listener->service}};
 
-    stream_destroy(daemon, stream);
-    (void)driver_feed(daemon->driver, &event, NULL);
+    if (stream->is_lost) {
+        stream_destroy(daemon, stream);
+        return;
+    }
+    stream->owed.event = (struct core_event){
+        .type = CORE_DETACH, .detach = {.service = stream->listener->service}};
+    stream_unlink(daemon, stream);
+    driver_owe(daemon->driver, &stream->owed);
 }
 
 /* ---- Commands --------------------------------------------------------- */
@@ -235,12 +247,9 @@ void control_tell(struct daemon *daemon, const struct core_message *message)
     }
     text = answer_buf(daemon);
     write_message(daemon, message, text);
-    if (text->size == 0) {
-        return;
-    }
     /* Who holds by connection has read the grant itself there already. */
     if (has_holder && message->type != CORE_MSG_GRANT) {
-        waiters_send_holder(daemon, message->lease, text->data, text->size);
+        waiters_send_holder(daemon, message->lease, text);
     }
     if (listener == NULL) {
         return;
@@ -250,8 +259,7 @@ void control_tell(struct daemon *daemon, const struct core_message *message)
 
         /* One that does not read is dropped; on_close() follows. */
         if (stream->is_greeted) {
-            (void)!http_stream_send(daemon->http, stream->parked.conn,
-                                    text->data, text->size);
+            answer_event(daemon, stream->parked.conn, text);
         }
     }
 }
@@ -310,10 +318,7 @@ static void send_greeting(void *arg, const struct driver_reply *reply)
     }
     stream = CONTAINER_OF(parked, struct stream, parked);
     stream->is_greeted = true;
-    if (stream->greeting.size > 0) {
-        (void)!http_stream_send(daemon->http, reply->conn,
-                                stream->greeting.data, stream->greeting.size);
-    }
+    answer_event(daemon, reply->conn, &stream->greeting);
     buf_release(&stream->greeting);
 }
 
@@ -406,7 +411,13 @@ void control_attach_all(struct daemon *daemon)
             CONTAINER_OF(at, struct listener, all);
 
         LIST_EACH (each, &listener->streams) {
-            (void)attach(daemon, CONTAINER_OF(each, struct stream, link));
+            struct stream *stream = CONTAINER_OF(each, struct stream, link);
+
+            /* Who does not count as one that hears must come again. */
+            stream->is_lost = attach(daemon, stream) != E_OK;
+            if (stream->is_lost) {
+                http_stream_drop(daemon->http, stream->parked.conn);
+            }
         }
     }
 }

@@ -166,11 +166,21 @@ int daemon_create(struct config *config, struct daemon **out)
     return E_OK;
 }
 
+/* Answer and end all that wait on a connection. */
+static void end_parked(struct daemon *daemon)
+{
+    waiters_refuse_all(daemon, E_RESTARTING);
+    control_close_all(daemon);
+    events_close_all(daemon);
+    look_end_all(daemon);
+}
+
 void daemon_destroy(struct daemon *daemon)
 {
     if (daemon == NULL) {
         return;
     }
+    end_parked(daemon); /* Nobody is left but after a failure. */
     /* The last commits still call the driver, and it the server. */
     if (daemon->driver != NULL) {
         driver_finish(daemon->driver);
@@ -248,10 +258,7 @@ void daemon_leave(struct daemon *daemon)
         event_add(daemon->leave_timer, &delay) != 0) {
         loop_stop(daemon->loop);
     }
-    waiters_refuse_all(daemon, E_RESTARTING);
-    control_close_all(daemon);
-    events_close_all(daemon);
-    look_end_all(daemon);
+    end_parked(daemon);
     http_drain(daemon->http);
 }
 

@@ -225,6 +225,7 @@ int driver_open(const struct driver_options *options, struct driver **out)
     }
     driver->is = *options;
     driver->core_config = *options->core;
+    list_init(&driver->owed);
     rc = begin(driver);
     if (rc != E_OK) {
         log_error("cannot start from the store: %s", err_text(rc));
@@ -245,6 +246,7 @@ void driver_close(struct driver *driver)
     if (driver == NULL) {
         return;
     }
+    driver_forget_owed(driver);
     core_destroy(driver->core);
     turn_release(&driver->filling);
     turn_release(&driver->flying);

@@ -16,6 +16,7 @@
 #define GPUCOORD_DAEMON_DRIVER_H
 
 #include "base/err.h"
+#include "base/list.h"
 #include "core/core.h"
 #include "daemon/turn.h"
 
@@ -83,6 +84,19 @@ void driver_close(struct driver *driver);
 int driver_feed(struct driver *driver,
                 struct core_event *event,
                 const struct driver_reply *reply);
+
+/* An event that must not be lost: somebody has gone, and nobody asks twice. */
+struct driver_owed {
+    struct list link; /* While it waits for memory. */
+    struct core_event event;
+};
+
+/* Feed @owed->event, now or as soon as there is memory for it.
+ *
+ * @owed, the first member of what malloc() returned, is taken: it is freed
+ * when that is done.
+ */
+void driver_owe(struct driver *driver, struct driver_owed *owed);
 
 /* Submit @request likewise.  @binding is what the lease is sent with, taken;
  * NULL = nothing.  *@lease becomes the new lease or the one that it

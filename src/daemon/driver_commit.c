@@ -163,11 +163,15 @@ static void arm(struct driver *driver)
     if (is_held(driver) && driver->commit_retry_at_ms < mono_ms) {
         mono_ms = driver->commit_retry_at_ms;
     }
+    if (!list_is_empty(&driver->owed) && driver->owed_retry_at_ms < mono_ms) {
+        mono_ms = driver->owed_retry_at_ms;
+    }
     loop_arm(driver->is.loop, mono_ms);
 }
 
 void driver_end_turn(struct driver *driver)
 {
+    driver_pay(driver);
     /* One commit at a time: what comes meanwhile goes into the next. */
     if (!driver->is_flying && !is_held(driver)) {
         driver_keep_numbers(driver);

@@ -101,6 +101,7 @@ void driver_lose_turns(struct driver *driver, int rc)
         rc_build = driver_allow_numbers(driver);
     }
     if (rc_build == E_OK) {
+        driver_forget_streams(driver);
         driver->is.hooks->on_rebuilt(driver->is.arg);
         send_settled(&lost[0]);
         send_settled(&lost[1]);

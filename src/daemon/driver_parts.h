@@ -26,6 +26,8 @@ struct driver {
     uint64_t commit_began_ns;
     uint64_t commit_retry_at_ms; /* Of clock_mono_ms(), as the next. */
     uint64_t numbers_retry_at_ms;
+    struct list owed; /* Of struct driver_owed, in their order. */
+    uint64_t owed_retry_at_ms;
     struct driver_stats stats;
 };
 
@@ -52,6 +54,16 @@ MUST_USE int driver_allow_numbers(struct driver *driver);
 /* Reserve the next block of numbers long before this one is used up
  * (driver.c). */
 void driver_keep_numbers(struct driver *driver);
+
+/* Feed what is owed, if it is time (driver_owed.c). */
+void driver_pay(struct driver *driver);
+
+/* Forget the streams that have gone: the core is built anew and knows none
+ * (driver_owed.c). */
+void driver_forget_streams(struct driver *driver);
+
+/* Free all that is owed (driver_owed.c). */
+void driver_forget_owed(struct driver *driver);
 
 /* Build the core from the store; time goes on at @start_ms (driver_lost.c).
  *

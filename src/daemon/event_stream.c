@@ -93,9 +93,7 @@ static void send_missed(struct daemon *daemon, uint64_t conn, const char *id)
     for (; seq < events_next(daemon->events); seq++) {
         write_event(daemon, seq, events_find(daemon->events, seq), &text);
     }
-    if (text.size > 0) {
-        (void)!http_stream_send(daemon->http, conn, text.data, text.size);
-    }
+    answer_event(daemon, conn, &text);
     buf_release(&text);
 }
 
@@ -142,8 +140,7 @@ void events_tell(struct daemon *daemon, const struct core_message *message)
         const struct reader *reader = CONTAINER_OF(at, struct reader, all);
 
         /* One that does not read is dropped; on_close() follows. */
-        (void)!http_stream_send(daemon->http, reader->parked.conn, text->data,
-                                text->size);
+        answer_event(daemon, reader->parked.conn, text);
     }
 }
 

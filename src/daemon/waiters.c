@@ -16,20 +16,21 @@
 #include <stdlib.h>
 
 struct waiter {
-    struct parked parked; /* PARKED_WAITER, then perhaps PARKED_HOLDER. */
-    struct list all;      /* Of daemon->waiters, in order of arrival. */
+    struct driver_owed owed; /* First: what its end brings about. */
+    struct parked parked;    /* PARKED_WAITER, then perhaps PARKED_HOLDER. */
+    struct list all;         /* Of daemon->waiters, in order of arrival. */
     struct core_request request;
     uint64_t lease; /* 0 until it is submitted. */
     uint64_t arrived_at_ms;
 };
 
-static void waiter_destroy(struct daemon *daemon, struct waiter *waiter)
+/* Take @waiter off all lists but that of the parked. */
+static void waiter_unlink(struct daemon *daemon, struct waiter *waiter)
 {
     if (waiter->parked.kind == PARKED_HOLDER) {
         (void)idmap_remove(&daemon->holders, 0, waiter->lease);
     }
     list_remove(&waiter->all);
-    free(waiter);
 }
 
 /* Forget a waiter that is about to get its answer; return its connection. */
@@ -38,7 +39,8 @@ static uint64_t waiter_end(struct daemon *daemon, struct waiter *waiter)
     uint64_t conn = waiter->parked.conn;
 
     parked_remove(daemon, conn);
-    waiter_destroy(daemon, waiter);
+    waiter_unlink(daemon, waiter);
+    free(waiter);
     return conn;
 }
 
@@ -61,15 +63,18 @@ static struct waiter *waiter_find(const struct daemon *daemon, uint64_t conn)
 static void on_close(struct daemon *daemon, struct parked *parked)
 {
     struct waiter *waiter = CONTAINER_OF(parked, struct waiter, parked);
-    struct core_event event = {.type = CORE_DETACH,
-                               .detach = {.lease = waiter->lease,
-                                          .ref = parked->conn,
-                                          .service = waiter->request.service}};
 
-    if (!waiter->request.is_durable) {
-        (void)driver_feed(daemon->driver, &event, NULL);
+    waiter_unlink(daemon, waiter);
+    if (waiter->request.is_durable) {
+        free(waiter);
+        return;
     }
-    waiter_destroy(daemon, waiter);
+    waiter->owed.event =
+        (struct core_event){.type = CORE_DETACH,
+                            .detach = {.lease = waiter->lease,
+                                       .ref = parked->conn,
+                                       .service = waiter->request.service}};
+    driver_owe(daemon->driver, &waiter->owed);
 }
 
 /* ---- Submitting ------------------------------------------------------- */
@@ -243,30 +248,26 @@ void waiters_reply_lost(struct daemon *daemon, uint64_t lease)
 }
 
 /* Open the stream that holds a lease, and say on it what was granted.  The
- * waiter lives on as the holder. */
-static int
+ * waiter lives on as the holder; where that fails the lease is given back. */
+static void
 begin_holding(struct daemon *daemon, struct waiter *waiter, struct grant *grant)
 {
     struct buf *text = answer_buf(daemon);
     uint64_t conn = waiter->parked.conn;
-    int rc = idmap_reserve(&daemon->holders);
 
-    if (rc == E_OK) {
-        rc = http_stream_begin(daemon->http, conn);
-    }
-    if (rc != E_OK) {
-        (void)waiter_end(daemon, waiter);
-        http_close(daemon->http, conn);
-        return rc;
-    }
-    waiter->parked.kind = PARKED_HOLDER;
-    idmap_put(&daemon->holders, 0, waiter->lease, waiter);
     buf_text(text, "event: grant\ndata: ");
     api_write_grant(text, &grant->api);
     buf_text(text, "\n\n");
+    if (buf_error(text) != E_OK || idmap_reserve(&daemon->holders) != E_OK ||
+        http_stream_begin(daemon->http, conn) != E_OK) {
+        parked_closed(daemon, conn);
+        http_close(daemon->http, conn);
+        return;
+    }
+    waiter->parked.kind = PARKED_HOLDER;
+    idmap_put(&daemon->holders, 0, waiter->lease, waiter);
     /* A failure here closes the connection: on_close() gives the lease back. */
     (void)!http_stream_send(daemon->http, conn, text->data, text->size);
-    return E_OK;
 }
 
 static int answer_grant(struct daemon *daemon,
@@ -278,7 +279,8 @@ static int answer_grant(struct daemon *daemon,
 
     grant_fill(daemon, view, &grant);
     if (waiter->request.holds_by_connection) {
-        return begin_holding(daemon, waiter, &grant);
+        begin_holding(daemon, waiter, &grant);
+        return E_OK;
     }
     api_write_grant(body, &grant.api);
     return answer_json(daemon, waiter_end(daemon, waiter), 200, body,
@@ -322,7 +324,9 @@ static void tell_refusal(struct daemon *daemon,
         views_in_the_way(daemon, waiter->request.devices, &detail);
     }
     answer_later(daemon, waiter_end(daemon, waiter), message->error,
-                 detail.size == 0 ? NULL : buf_string(&detail),
+                 detail.size == 0 || buf_error(&detail) != E_OK
+                     ? NULL
+                     : buf_string(&detail),
                  message->retry_after_ms);
     buf_release(&detail);
 }
@@ -359,13 +363,12 @@ void waiters_tell(struct daemon *daemon, const struct core_message *message)
 
 void waiters_send_holder(struct daemon *daemon,
                          uint64_t lease,
-                         const char *data,
-                         size_t size)
+                         const struct buf *text)
 {
     const struct waiter *waiter = idmap_find(&daemon->holders, 0, lease);
 
     if (waiter != NULL) {
-        (void)!http_stream_send(daemon->http, waiter->parked.conn, data, size);
+        answer_event(daemon, waiter->parked.conn, text);
     }
 }
 

@@ -11,9 +11,9 @@
 #include "base/err.h"
 #include "core/core.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct daemon;
 struct names_binding;
 struct watched;
@@ -42,12 +42,10 @@ void waiters_submit_all(struct daemon *daemon);
  * hold leases. */
 void waiters_refuse_all(struct daemon *daemon, int code);
 
-/* Send @size bytes of an event stream to the connection that holds @lease, if
- * one does. */
+/* Send @text, an event, to the connection that holds @lease, if one does. */
 void waiters_send_holder(struct daemon *daemon,
                          uint64_t lease,
-                         const char *data,
-                         size_t size);
+                         const struct buf *text);
 
 /* @lease has ended: end the connection that held it, if one did. */
 void waiters_lease_ended(struct daemon *daemon, uint64_t lease);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 struct watched {
+    struct driver_owed owed; /* First: what the death brings about. */
     struct list all;
     struct watch *watch;
     struct event *event; /* Readable once the process has died. */
@@ -58,11 +59,9 @@ void watch_destroy(struct watch *watch)
     free(watch);
 }
 
-void watch_drop(struct watched *watched)
+/* Watch no more. */
+static void stop(struct watched *watched)
 {
-    if (watched == NULL) {
-        return;
-    }
     if (list_is_linked(&watched->all)) {
         list_remove(&watched->all);
         (void)idmap_remove(&watched->watch->by_lease, 0, watched->lease);
@@ -73,22 +72,29 @@ void watch_drop(struct watched *watched)
     if (watched->fd >= 0) {
         (void)close(watched->fd);
     }
-    free(watched);
+}
+
+void watch_drop(struct watched *watched)
+{
+    if (watched != NULL) {
+        stop(watched);
+        free(watched);
+    }
 }
 
 static void on_death(evutil_socket_t fd, short what, void *arg)
 {
     struct watched *watched = arg;
     struct driver *driver = watched->watch->daemon->driver;
-    struct core_event event = {.type = CORE_PROCESS_GONE,
-                               .process_gone = {watched->lease}};
 
     (void)fd;
     (void)what;
     log_info("lease %" PRIu64 ": its process %d has died", watched->lease,
              (int)watched->pid);
-    watch_drop(watched);
-    (void)driver_feed(driver, &event, NULL);
+    stop(watched);
+    watched->owed.event = (struct core_event){.type = CORE_PROCESS_GONE,
+                                              .process_gone = {watched->lease}};
+    driver_owe(driver, &watched->owed);
 }
 
 /* Say whether @pid belongs to @uid: nobody may have others' processes

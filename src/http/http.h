@@ -225,6 +225,10 @@ MUST_USE int http_stream_send(struct http_server *server,
                               const void *data,
                               size_t size);
 
+/* Drop a stream at once; on_close() follows from the loop.  Nothing happens
+ * where @conn is gone or no stream. */
+void http_stream_drop(struct http_server *server, uint64_t conn);
+
 /* Close a connection: a stream after what is queued for it, any other at once.
  * Nothing is told; a connection that is gone already is fine. */
 void http_close(struct http_server *server, uint64_t conn);

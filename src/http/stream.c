@@ -77,3 +77,13 @@ int http_stream_send(struct http_server *server,
     }
     return rc;
 }
+
+void http_stream_drop(struct http_server *server, uint64_t conn)
+{
+    struct conn *found = conn_find(server, conn);
+
+    if (found != NULL &&
+        (found->state == CONN_STREAM || found->state == CONN_FULL)) {
+        conn_end(found, NOTICE_CLOSE);
+    }
+}

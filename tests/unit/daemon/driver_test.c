@@ -6,6 +6,7 @@
 #include "daemon/driver.h"
 #include "daemon/loop.h"
 #include "daemon/names.h"
+#include "lib/fault_malloc.h"
 #include "store/ops.h"
 
 #include <event2/event.h>
@@ -438,6 +439,60 @@ static void nothing_new_is_taken_while_the_store_refuses(void **state)
     assert_int_equal(fx->reply_count, 0);
 }
 
+/* Let the connection @ref, which holds @lease, be lost; @owed is taken. */
+static void
+lose(struct fixture *fx, struct driver_owed *owed, uint64_t lease, uint64_t ref)
+{
+    struct core_lease_view view;
+
+    assert_int_equal(core_lease_view(driver_core(fx->driver), lease, &view),
+                     E_OK);
+    owed->event = (struct core_event){
+        .type = CORE_DETACH,
+        .detach = {.lease = lease, .ref = ref, .service = view.row.service}};
+    driver_owe(fx->driver, owed);
+}
+
+/* Guarantee 16: a lease that its connection holds has no other end than the
+ * loss of that, which nobody says twice. */
+static void a_loss_for_which_there_is_no_memory_is_made_good(void **state)
+{
+    struct fixture *fx = *state;
+    struct core_request request = {.ref = 1,
+                                   .timeout_ms = 60000,
+                                   .class_id = 2,
+                                   .gpus = 1,
+                                   .ttl_ms = 30000,
+                                   .holds_by_connection = true};
+    struct driver_reply reply = {.send = on_reply, .arg = fx, .conn = 1};
+    struct driver_owed *owed;
+    bool was_reached = true;
+    uint64_t lease = 0;
+    uint64_t n;
+
+    assert_int_equal(names_service(fx->names, "a", &request.service), E_OK);
+    for (n = 1; was_reached; n++) {
+        fx->message_count = 0;
+        fx->reply_count = 0;
+        assert_int_equal(
+            driver_submit(fx->driver, &request, NULL, &reply, &lease), E_OK);
+        while (state_of(fx, lease) != LEASE_HELD || fx->reply_count == 0) {
+            (void)event_base_loop(loop_base(fx->loop), EVLOOP_ONCE);
+        }
+        owed = malloc(sizeof *owed);
+        assert_non_null(owed);
+        fault_malloc_arm(n, 1);
+        lose(fx, owed, lease, 1);
+        turn(fx);
+        was_reached = fault_malloc_disarm();
+        while (state_of(fx, lease) < LEASE_ENDED) {
+            (void)event_base_loop(loop_base(fx->loop), EVLOOP_ONCE);
+        }
+    }
+    assert_true(n > 2);
+    assert_int_equal(fx->failures, 0);
+}
+
 /* C6, C7: tokens rise over a restart, and time does not go back. */
 static void a_restart_goes_on_above_all_numbers_and_times(void **state)
 {
@@ -466,6 +521,7 @@ int main(void)
         TEST(a_release_whose_commit_failed_is_made_again),
         TEST(a_rebuilt_core_holds_what_was_committed),
         TEST(nothing_new_is_taken_while_the_store_refuses),
+        TEST(a_loss_for_which_there_is_no_memory_is_made_good),
         TEST(a_restart_goes_on_above_all_numbers_and_times),
     };
 
