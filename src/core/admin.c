@@ -76,10 +76,33 @@ int admin_configure(struct core *core, const struct core_config *config)
             reprioritise(core, class, config->classes[i].priority);
         }
         class->config = config->classes[i];
+        policy_bound(class);
     }
     core->config = *config;
     arrange(core);
     return E_OK;
+}
+
+/* Set the deadlines of granted leases anew, as the configuration and the modes
+ * have it now. */
+static void extend_all(struct core *core)
+{
+    static const enum lease_state states[] = {LEASE_CLEARING, LEASE_HELD,
+                                              LEASE_PAUSING, LEASE_PAUSED,
+                                              LEASE_RECLAIMING};
+    size_t i;
+
+    for (i = 0; i < sizeof states / sizeof states[0]; i++) {
+        struct list *at;
+
+        LIST_EACH (at, &core->states[states[i]]) {
+            struct lease *lease = CONTAINER_OF(at, struct lease, state_link);
+
+            if (!lease_is_waiter(lease)) {
+                holder_extend(core, lease);
+            }
+        }
+    }
 }
 
 static int reconfigure(struct core *core, const struct core_config *config)
@@ -103,7 +126,9 @@ static int reconfigure(struct core *core, const struct core_config *config)
     }
     for (i = 0; i < config->device_count; i++) {
         core->devices[i].config = merged.devices[i];
+        device_tolerate(&core->devices[i]);
     }
+    extend_all(core);
     return E_OK;
 }
 
@@ -165,7 +190,7 @@ static void drain(struct core *core, uint64_t set, bool is_on)
     uint32_t i;
 
     if (set == 0) {
-        core->is_draining = is_on || core->is_stopping;
+        core->is_draining = is_on;
     }
     for (i = 0; i < core->config.device_count; i++) {
         /* Undraining at large undrains every device. */
@@ -227,12 +252,19 @@ void admin_stop(struct core *core)
     }
 }
 
+static void bypass(struct core *core, uint64_t until_ms)
+{
+    core->bypass_until_ms = until_ms;
+    core->is_mode_touched = true;
+    core->needs_pass = true;
+    /* What nobody was revoked for counts again. */
+    extend_all(core);
+}
+
 void admin_tick(struct core *core)
 {
     if (core->bypass_until_ms != 0 && core->now_ms >= core->bypass_until_ms) {
-        core->bypass_until_ms = 0;
-        core->is_mode_touched = true;
-        core->needs_pass = true;
+        bypass(core, 0);
     }
 }
 
@@ -258,11 +290,9 @@ int admin_step(struct core *core, const struct core_event *event)
             pause(core, event->admin.lease, event->admin.action == CORE_RESUME);
         break;
     case CORE_BYPASS:
-        core->bypass_until_ms = event->admin.until_ms;
-        core->is_mode_touched = true;
+        bypass(core, event->admin.until_ms);
         break;
     case CORE_SHUTDOWN:
-        core->is_draining = true;
         core->is_stopping = true;
         core->stop_at_ms = event->admin.until_ms;
         say_shutdown(core);

@@ -183,7 +183,8 @@ static void check_device(const struct core *core, const struct device *device)
     (void)core;
     if (!bypassed) {
         assert(alone == 0 || holders == 1);
-        assert(device->charged_mib <= device_size_mib(device));
+        assert(device->charged_mib <= device_size_mib(device) ||
+               device->charged_mib <= device->tolerated_mib);
     }
 }
 

@@ -76,6 +76,16 @@ uint32_t device_free_mib(const struct device *device)
     return above(device_size_mib(device), booked);
 }
 
+uint32_t device_over_mib(const struct device *device)
+{
+    uint64_t booked = booked_mib(device);
+
+    if (device->config.is_measured && device->used_mib > booked) {
+        booked = device->used_mib;
+    }
+    return above(booked, device_size_mib(device));
+}
+
 uint32_t device_freeing_mib(const struct device *device)
 {
     uint32_t sum = 0;
@@ -244,6 +254,12 @@ static void trim_gangs(struct device *device)
     }
 }
 
+void device_tolerate(struct device *device)
+{
+    device->tolerated_mib =
+        device->charged_mib > device_size_mib(device) ? device->charged_mib : 0;
+}
+
 void device_charge_again(struct core *core, struct lease *lease)
 {
     uint32_t charge_mib = lease->row.charge_mib;
@@ -253,6 +269,7 @@ void device_charge_again(struct core *core, struct lease *lease)
     lease->row.charge_mib = charge_mib;
     for (i = 0; i < lease->row.gpus; i++) {
         trim_gangs(seat_device(core, &lease->seats[i]));
+        device_tolerate(seat_device(core, &lease->seats[i]));
     }
 }
 
@@ -444,7 +461,8 @@ bool device_is_usable(const struct core *core,
         lease_is_sleeper(lease) ? lease->row.granted : lease->row.devices;
 
     return device->state == CORE_DEVICE_OK && !device->is_drained &&
-           !core->is_draining &&
+           !core->is_draining && !core->is_stopping &&
+           lease->row.vram_mib <= device_size_mib(device) &&
            (set == 0 || (set & (1ull << device->index)) != 0) &&
            (device->linger_until_ms <= core->now_ms ||
             lease_priority(lease) <= device->linger_priority);

@@ -47,9 +47,10 @@ static bool fits(const struct core *core,
                device_exclusive_mib(device, lease) > 0;
     }
     return !device_is_held(device, false) &&
-           lease->row.vram_mib <=
-               open_mib(device, device_resident_mib(device, lease->row.service,
-                                                    false)) +
+           (uint64_t)lease->row.vram_mib + device_over_mib(device) <=
+               (uint64_t)open_mib(
+                   device,
+                   device_resident_mib(device, lease->row.service, false)) +
                    own;
 }
 

@@ -73,6 +73,9 @@ void device_init(struct device *device,
  * left there. */
 void device_charge(struct core *core, struct lease *lease, uint64_t set);
 
+/* Nothing is taken away where a device has become smaller than its charges. */
+void device_tolerate(struct device *device);
+
 /* Charge @lease as its row says, after a restart. */
 void device_charge_again(struct core *core, struct lease *lease);
 
@@ -103,6 +106,10 @@ bool device_is_fresh(const struct device *device);
 
 /* Room a request could be granted, without warm room of its own. */
 uint32_t device_free_mib(const struct device *device);
+
+/* What is taken beyond what the device has for leases: strangers came, or more
+ * was let in. */
+uint32_t device_over_mib(const struct device *device);
 
 /* What the device has for leases: capacity less reserve. */
 uint32_t device_size_mib(const struct device *device);
@@ -197,6 +204,10 @@ void policy_pass_over(struct core *core, struct class *class);
 
 /* Commit a first grant to @class. */
 void policy_commit(struct core *core, struct class *class);
+
+/* Keep the count in a row of @class within its limit, where that was lowered.
+ */
+void policy_bound(struct class *class);
 
 /* Say whether @class is at its limit, so that it may be granted nothing. */
 bool policy_is_limited(const struct core *core, const struct class *class);

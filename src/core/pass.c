@@ -203,7 +203,8 @@ would_have(struct core *core, struct device *device, struct lease *lease)
     }
     if (device->reservation != DEVICE_OPEN &&
         !(lease_priority(lease) < lease_priority(other) ||
-          (lease->class == other->class && lease->row.seq < other->row.seq))) {
+          (lease_is_waiter(other) && lease->class == other->class &&
+           lease->row.seq < other->row.seq))) {
         return false;
     }
     victim_plan(core, device, lease, true, &plan);
@@ -279,7 +280,7 @@ void pass_run(struct core *core)
         pass_wake(core, core->hold_until_ms);
         return;
     }
-    if (core->bypass_until_ms != 0) {
+    if (core->bypass_until_ms != 0 && !core->is_stopping) {
         bypass_run(core);
         return;
     }

@@ -50,6 +50,14 @@ static bool has_company(const struct core *core, const struct class *class)
     return false;
 }
 
+void policy_bound(struct class *class)
+{
+    if (class->consecutive > class->config.max_consecutive) {
+        class->consecutive = class->config.max_consecutive;
+        class->is_touched = true;
+    }
+}
+
 bool policy_is_limited(const struct core *core, const struct class *class)
 {
     return class->config.max_consecutive != 0 &&

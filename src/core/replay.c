@@ -119,6 +119,7 @@ static int restore_class(struct core *core, const struct core_class_row *row)
     }
     core->classes[row->class_id].credit = row->credit;
     core->classes[row->class_id].consecutive = row->consecutive;
+    policy_bound(&core->classes[row->class_id]);
     return E_OK;
 }
 
@@ -155,8 +156,7 @@ struct core_mode_row replay_mode(const struct core *core)
 {
     struct core_mode_row row = {
         .bypass_until_ms = core->bypass_until_ms,
-        /* A shutdown drains for this run only. */
-        .is_draining = core->is_draining && !core->is_stopping,
+        .is_draining = core->is_draining,
     };
     uint32_t i;
 

@@ -134,6 +134,8 @@ struct device {
     uint64_t sampled_at_ms; /* Begin of the newest sample; 0 = none. */
     uint64_t dirty_at_ms;   /* Last release, ack or death. */
     uint32_t charged_mib;   /* The sum over the seats. */
+    uint32_t tolerated_mib; /* It was so much when a configuration made the
+                               device smaller than that. */
     uint32_t unleased_mib;
     struct resident residents[RESIDENTS_MAX]; /* Oldest first. */
     uint32_t resident_count;
@@ -207,8 +209,8 @@ struct core {
     uint64_t hold_until_ms; /* Startup: nothing is granted before. */
     uint64_t bypass_until_ms;
     uint64_t stop_at_ms;
-    bool is_draining;
-    bool is_stopping;
+    bool is_draining; /* An operator's; */
+    bool is_stopping; /*   a shutdown drains for this run only. */
     bool is_stopped;
     bool is_mode_touched;
     bool was_overdue; /* The newest first grant went to an overdue waiter. */

@@ -217,7 +217,7 @@ static uint32_t obtainable_mib(const struct core *core,
 /* What a sharing candidate lacks on @device, warm models of others aside. */
 static uint64_t lack_mib(const struct device *device, const struct lease *lease)
 {
-    uint64_t need = lease->row.vram_mib;
+    uint64_t need = (uint64_t)lease->row.vram_mib + device_over_mib(device);
     uint64_t have = (uint64_t)device_free_mib(device) +
                     device_freeing_mib(device) +
                     device_resident_mib(device, lease->row.service, false) +

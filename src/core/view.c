@@ -184,7 +184,8 @@ void core_device_view(const struct core *core,
         .linger_until_ms = lingers ? device->linger_until_ms : 0,
         .linger_service = lingers ? device->linger_service : 0,
         .is_measured = device->config.is_measured,
-        .is_drained = device->is_drained || core->is_draining,
+        .is_drained =
+            device->is_drained || core->is_draining || core->is_stopping,
         .is_overcommitted = booked > device_size_mib(device) ||
                             (device->config.is_measured &&
                              device->used_mib > device->config.capacity_mib),
@@ -218,7 +219,7 @@ void core_stats(const struct core *core, struct core_stats *out)
     for (state = 0; state < LEASE_STATES; state++) {
         out->leases[state] = core->state_count[state];
     }
-    out->is_draining = core->is_draining;
+    out->is_draining = core->is_draining || core->is_stopping;
     out->is_stopping = core->is_stopping;
     out->bypass_until_ms = core->bypass_until_ms;
 }

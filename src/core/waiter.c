@@ -151,7 +151,7 @@ static int admit(const struct core *core, const struct core_request *request)
 {
     const struct service *service = core_service_find(core, request->service);
 
-    if (core->is_draining) {
+    if (core->is_draining || core->is_stopping) {
         return E_DRAINING;
     }
     if (core->waiter_count >= core->config.waiters_max ||

@@ -216,7 +216,7 @@ static bool why_mode(const struct core *core,
     } else if (core->now_ms < core->hold_until_ms) {
         out->wait = CORE_WAIT_STARTUP;
         out->until_ms = later(core->now_ms, core->hold_until_ms);
-    } else if (core->is_draining) {
+    } else if (core->is_draining || core->is_stopping) {
         out->wait = CORE_WAIT_DRAINING;
     } else if (lease_is_waiter(lease) &&
                policy_is_limited(core, lease->class)) {

@@ -6,41 +6,31 @@
 static const struct core_class_config implicit_class = {
     .weight = CORE_WEIGHT_IMPLICIT};
 
-void mirror_init(struct mirror *mirror, const struct rig *rig)
+/* What of @config a reload can change. */
+static void settings_of(const struct core_config *config,
+                        struct ref_settings *out)
 {
-    const struct core_config *config = &rig->config;
-    struct ref *ref = &mirror->ref;
     uint32_t i;
 
-    memset(mirror, 0, sizeof *mirror);
-    ref->device_count = config->device_count;
-    ref->class_count = CORE_PRIORITIES + config->class_count;
-    assert(ref->device_count <= REF_DEVICES);
-    assert(ref->class_count <= REF_CLASSES);
-    ref->waiters_max = config->waiters_max;
-    ref->service_waiters_max = config->service_waiters_max;
-    ref->stream_grace = config->stream_grace_ms;
-    ref->away = config->away_ms;
-    ref->now = rig->now_ms;
-    ref->hold_until = rig->now_ms + config->startup_hold_ms;
+    *out = (struct ref_settings){
+        .class_count = CORE_PRIORITIES + config->class_count,
+        .waiters_max = config->waiters_max,
+        .service_waiters_max = config->service_waiters_max,
+        .stream_grace = config->stream_grace_ms,
+        .away = config->away_ms,
+    };
+    assert(out->class_count <= REF_CLASSES);
     for (i = 0; i < config->device_count; i++) {
-        const struct core_device_config *device = &config->devices[i];
-
-        ref->devices[i] = (struct ref_device){
-            .capacity = device->capacity_mib,
-            .reserve = device->reserve_mib,
-            .residue = device->residue_mib,
-            .settle = device->settle_ms,
-            .measured = device->is_measured,
-            .ok = true,
-        };
+        out->reserve[i] = config->devices[i].reserve_mib;
+        out->residue[i] = config->devices[i].residue_mib;
+        out->settle[i] = config->devices[i].settle_ms;
     }
-    for (i = 0; i < ref->class_count; i++) {
+    for (i = 0; i < out->class_count; i++) {
         const struct core_class_config *class =
             i < CORE_PRIORITIES ? &implicit_class
                                 : &config->classes[i - CORE_PRIORITIES];
 
-        ref->classes[i] = (struct ref_class){
+        out->classes[i] = (struct ref_class){
             .priority = i < CORE_PRIORITIES ? i : class->priority,
             .weight = class->weight,
             .limit = class->max_consecutive,
@@ -50,6 +40,29 @@ void mirror_init(struct mirror *mirror, const struct rig *rig)
             .max_wait = class->max_wait_ms,
         };
     }
+}
+
+void mirror_init(struct mirror *mirror, const struct rig *rig)
+{
+    const struct core_config *config = &rig->config;
+    struct ref *ref = &mirror->ref;
+    struct ref_settings settings;
+    uint32_t i;
+
+    memset(mirror, 0, sizeof *mirror);
+    ref->device_count = config->device_count;
+    assert(ref->device_count <= REF_DEVICES);
+    ref->now = rig->now_ms;
+    ref->hold_until = rig->now_ms + config->startup_hold_ms;
+    for (i = 0; i < config->device_count; i++) {
+        ref->devices[i] = (struct ref_device){
+            .capacity = config->devices[i].capacity_mib,
+            .measured = config->devices[i].is_measured,
+            .ok = true,
+        };
+    }
+    settings_of(config, &settings);
+    ref_configure(ref, &settings);
 }
 
 static enum ref_state translate(uint32_t state)
@@ -81,7 +94,11 @@ static const char *const state_names[] = {
     "pausing", "paused", "reclaiming", "ended",
 };
 
-static const char *const deed_names[] = {"grant", "resume", "pause"};
+static const char *const deed_names[] = {
+    [REF_GRANT] = "grant",  [REF_RESUME] = "resume", [REF_PAUSE] = "pause",
+    [REF_OFFER] = "offer",  [REF_UNLOAD] = "unload", [REF_FINISH] = "last word",
+    [REF_STOPPED] = "stop",
+};
 
 /* ---- Feeding ---------------------------------------------------------- */
 
@@ -117,6 +134,8 @@ static void feed_submit(struct mirror *mirror,
 
 static void feed_admin(struct ref *ref, const struct core_event *event)
 {
+    struct ref_settings settings;
+
     switch (event->admin.action) {
     case CORE_DRAIN:
     case CORE_UNDRAIN:
@@ -132,8 +151,15 @@ static void feed_admin(struct ref *ref, const struct core_event *event)
         ref_resume(ref, event->admin.lease);
         break;
     case CORE_BYPASS:
+        ref_bypass(ref, event->admin.until_ms);
+        break;
     case CORE_SHUTDOWN:
+        ref_shutdown(ref, event->admin.until_ms);
+        break;
     case CORE_CONFIGURE:
+        settings_of(event->admin.config, &settings);
+        ref_configure(ref, &settings);
+        break;
     case CORE_NUMBERS:
         break;
     }
@@ -203,38 +229,64 @@ feed(struct ref *ref, const struct core_event *event, bool is_repeat)
 
 /* ---- Comparing -------------------------------------------------------- */
 
-static bool find_deed(const struct mirror *mirror,
+enum {
+    /* In their order, each kind among its own. */
+    GRANTS = (1 << REF_GRANT) | (1 << REF_RESUME),
+    OFFERS = (1 << REF_OFFER),
+    UNLOADS = (1 << REF_UNLOAD),
+    STOPS = (1 << REF_STOPPED),
+    /* Told all at once, so without an order. */
+    PAUSES = (1 << REF_PAUSE),
+    FINISHES = (1 << REF_FINISH),
+    /* All that a step can tell, and more. */
+    HEARD_MAX = 4096
+};
+
+/* The deeds of the core in a step. */
+struct heard {
+    struct ref_deed deeds[HEARD_MAX];
+    size_t count;
+};
+
+/* Say whether @message is a deed, and which; a grant is none where it is only
+ * said again. */
+static bool find_deed(const struct rig *rig,
                       const struct core_message *message,
                       uint64_t token_before,
-                      enum ref_deed_kind *kind)
+                      struct ref_deed *deed)
 {
-    size_t i;
+    const struct core_lease_row *row = rig_row(rig, message->lease);
 
+    *deed = (struct ref_deed){.lease = message->lease};
     switch (message->type) {
     case CORE_MSG_GRANT:
-        *kind = REF_GRANT;
-        return message->token > token_before;
     case CORE_MSG_RESUME:
-        *kind = REF_RESUME;
+        deed->kind = message->type == CORE_MSG_GRANT ? REF_GRANT : REF_RESUME;
+        deed->devices = row == NULL ? 0 : row->granted;
         return message->token > token_before;
     case CORE_MSG_PAUSE:
-        *kind = REF_PAUSE;
-        /* Not one that is said again to a stream that came back. */
-        for (i = 0; i < REF_LEASES; i++) {
-            if (mirror->before.leases[i].id == message->lease &&
-                mirror->before.leases[i].state == REF_PAUSING &&
-                message->token <= token_before) {
-                return false;
-            }
-        }
+        deed->kind = REF_PAUSE;
+        return true;
+    case CORE_MSG_OFFER:
+        deed->kind = REF_OFFER;
+        return true;
+    case CORE_MSG_UNLOAD:
+        deed->kind = REF_UNLOAD;
+        deed->lease = message->requester;
+        deed->service = message->service;
+        deed->amount = message->release_mib;
+        deed->until = message->deadline_at_ms;
+        return true;
+    case CORE_MSG_SHUTDOWN:
+        deed->kind = REF_FINISH;
+        deed->until = message->deadline_at_ms;
+        return true;
+    case CORE_MSG_STOPPED:
+        deed->kind = REF_STOPPED;
         return true;
     case CORE_MSG_REFUSE:
     case CORE_MSG_SUPERSEDED:
-    case CORE_MSG_OFFER:
-    case CORE_MSG_UNLOAD:
     case CORE_MSG_REVOKE:
-    case CORE_MSG_SHUTDOWN:
-    case CORE_MSG_STOPPED:
     case CORE_MSG_STATE:
     case CORE_MESSAGES:
         break;
@@ -242,94 +294,148 @@ static bool find_deed(const struct mirror *mirror,
     return false;
 }
 
-/* The next grant or resume of the reference, from @done on. */
-static const struct ref_deed *next_grant(const struct ref *ref, size_t *done)
+static void hear(struct heard *heard,
+                 const struct rig *rig,
+                 const struct core_effects *effects,
+                 uint64_t token_before)
 {
-    while (*done < ref->deed_count) {
-        const struct ref_deed *deed = &ref->deeds[(*done)++];
+    size_t i;
 
-        if (deed->kind != REF_PAUSE) {
+    heard->count = 0;
+    for (i = 0; i < effects->message_count; i++) {
+        assert(heard->count < HEARD_MAX);
+        heard->count += find_deed(rig, &effects->messages[i], token_before,
+                                  &heard->deeds[heard->count]);
+    }
+}
+
+static bool is_same(const struct ref_deed *a, const struct ref_deed *b)
+{
+    return a->kind == b->kind && a->lease == b->lease &&
+           a->devices == b->devices && a->until == b->until &&
+           a->service == b->service && a->amount == b->amount;
+}
+
+static void describe(struct buf *out, const struct ref_deed *deed)
+{
+    if (deed == NULL) {
+        buf_text(out, "nothing");
+        return;
+    }
+    buf_printf(out, "%s of lease %llu", deed_names[deed->kind],
+               (unsigned long long)deed->lease);
+    if (deed->kind == REF_GRANT || deed->kind == REF_RESUME) {
+        buf_printf(out, " on devices %llx", (unsigned long long)deed->devices);
+    } else if (deed->kind == REF_UNLOAD) {
+        buf_printf(out, ": service %u, %u MiB by %llu", deed->service,
+                   deed->amount, (unsigned long long)deed->until);
+    }
+}
+
+_Noreturn static void differ(const struct rig *rig,
+                             const struct ref_deed *core,
+                             const struct ref_deed *reference)
+{
+    struct buf a;
+    struct buf b;
+
+    buf_init(&a, 0);
+    buf_init(&b, 0);
+    describe(&a, core);
+    describe(&b, reference);
+    rig_fail(rig, "core: %s; reference: %s", buf_string(&a), buf_string(&b));
+}
+
+/* The next of @deeds of the kinds in the set @kinds, from @at on; NULL. */
+static const struct ref_deed *next_deed(const struct ref_deed *deeds,
+                                        size_t count,
+                                        unsigned kinds,
+                                        size_t *at)
+{
+    while (*at < count) {
+        const struct ref_deed *deed = &deeds[(*at)++];
+
+        if ((kinds >> deed->kind & 1) != 0) {
             return deed;
         }
     }
     return NULL;
 }
 
-static bool asks(const struct ref *ref, uint64_t lease)
+static void compare_ordered(const struct ref *ref,
+                            const struct heard *heard,
+                            const struct rig *rig,
+                            unsigned kinds)
+{
+    const struct ref_deed *core;
+    const struct ref_deed *reference;
+    size_t core_at = 0;
+    size_t reference_at = 0;
+
+    do {
+        core = next_deed(heard->deeds, heard->count, kinds, &core_at);
+        reference =
+            next_deed(ref->deeds, ref->deed_count, kinds, &reference_at);
+        if ((core == NULL) != (reference == NULL) ||
+            (core != NULL && !is_same(core, reference))) {
+            differ(rig, core, reference);
+        }
+    } while (core != NULL);
+}
+
+static bool has_deed(const struct ref_deed *deeds,
+                     size_t count,
+                     const struct ref_deed *deed)
 {
     size_t i;
 
-    for (i = 0; i < ref->deed_count; i++) {
-        if (ref->deeds[i].kind == REF_PAUSE && ref->deeds[i].lease == lease) {
+    for (i = 0; i < count; i++) {
+        if (is_same(&deeds[i], deed)) {
             return true;
         }
     }
     return false;
 }
 
-static void compare_grant(const struct rig *rig,
-                          const struct core_message *message,
-                          enum ref_deed_kind kind,
-                          const struct ref_deed *deed)
+/* Nobody is told twice in a step, so two sets of equal size that lie in each
+ * other are the same. */
+static void compare_unordered(const struct ref *ref,
+                              const struct heard *heard,
+                              const struct rig *rig,
+                              unsigned kinds)
 {
-    const struct core_lease_row *row = rig_row(rig, message->lease);
+    const struct ref_deed *deed;
+    size_t at = 0;
 
-    if (deed == NULL) {
-        rig_fail(rig, "core: %s of lease %llu; reference: nothing",
-                 deed_names[kind], (unsigned long long)message->lease);
+    while ((deed = next_deed(heard->deeds, heard->count, kinds, &at)) != NULL) {
+        if (!has_deed(ref->deeds, ref->deed_count, deed)) {
+            differ(rig, deed, NULL);
+        }
     }
-    if (deed->kind != kind || deed->lease != message->lease) {
-        rig_fail(rig, "core: %s of lease %llu; reference: %s of %llu",
-                 deed_names[kind], (unsigned long long)message->lease,
-                 deed_names[deed->kind], (unsigned long long)deed->lease);
-    }
-    if (row != NULL && deed->devices != row->granted) {
-        rig_fail(rig, "lease %llu: core: devices %llx; reference: %llx",
-                 (unsigned long long)message->lease,
-                 (unsigned long long)row->granted,
-                 (unsigned long long)deed->devices);
+    at = 0;
+    while ((deed = next_deed(ref->deeds, ref->deed_count, kinds, &at)) !=
+           NULL) {
+        if (!has_deed(heard->deeds, heard->count, deed)) {
+            differ(rig, NULL, deed);
+        }
     }
 }
 
-/* Grants and resumes in their order; pauses, which happen all at once,
- * without one. */
-static void compare_deeds(const struct mirror *mirror,
+static void compare_deeds(struct mirror *mirror,
                           const struct rig *rig,
                           const struct core_effects *effects,
                           uint64_t token_before)
 {
-    const struct ref *ref = &mirror->ref;
-    const struct ref_deed *left;
-    size_t done = 0;
-    size_t pauses = 0;
+    static struct heard heard;
+    static const unsigned ordered[] = {GRANTS, OFFERS, UNLOADS, STOPS};
     size_t i;
 
-    for (i = 0; i < effects->message_count; i++) {
-        const struct core_message *message = &effects->messages[i];
-        enum ref_deed_kind kind;
-
-        if (!find_deed(mirror, message, token_before, &kind)) {
-            continue;
-        }
-        if (kind != REF_PAUSE) {
-            compare_grant(rig, message, kind, next_grant(ref, &done));
-        } else if (!asks(ref, message->lease)) {
-            rig_fail(rig, "core: asks lease %llu to pause; reference: does not",
-                     (unsigned long long)message->lease);
-        }
-        pauses += kind == REF_PAUSE;
+    hear(&heard, rig, effects, token_before);
+    for (i = 0; i < sizeof ordered / sizeof ordered[0]; i++) {
+        compare_ordered(&mirror->ref, &heard, rig, ordered[i]);
     }
-    left = next_grant(ref, &done);
-    if (left != NULL) {
-        rig_fail(rig, "core: nothing; reference: %s of lease %llu",
-                 deed_names[left->kind], (unsigned long long)left->lease);
-    }
-    for (i = 0; i < ref->deed_count; i++) {
-        if (ref->deeds[i].kind == REF_PAUSE && pauses-- == 0) {
-            rig_fail(rig, "the reference asks others too, like lease %llu",
-                     (unsigned long long)ref->deeds[i].lease);
-        }
-    }
+    compare_unordered(&mirror->ref, &heard, rig, PAUSES);
+    compare_unordered(&mirror->ref, &heard, rig, FINISHES);
 }
 
 /* Both views of the devices, for the reader of a difference. */
@@ -419,7 +525,6 @@ void mirror_step(struct mirror *mirror,
                  const struct core_effects *effects,
                  uint64_t token_before)
 {
-    mirror->before = mirror->ref;
     ref_begin(&mirror->ref, event->at_ms);
     if (event->type == CORE_SUBMIT) {
         feed_submit(mirror, rig, &event->submit, rc,
@@ -433,6 +538,7 @@ void mirror_step(struct mirror *mirror,
     if (event->type == CORE_SUBMIT) {
         ref_refuse(&mirror->ref, effects->lease, effects->is_repeat);
     }
+    ref_stop(&mirror->ref);
     trace_devices(mirror, rig);
     compare_deeds(mirror, rig, effects, token_before);
     compare_states(mirror, rig);

@@ -12,7 +12,6 @@
 
 struct mirror {
     struct ref ref;
-    struct ref before; /* As it was before the newest event. */
 };
 
 /* Set up the reference for the configuration of @rig. */

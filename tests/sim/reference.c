@@ -29,13 +29,10 @@ bool ref_holds(const struct ref_lease *lease)
            lease->state == REF_RECLAIMING;
 }
 
-void ref_deed(struct ref *ref,
-              enum ref_deed_kind kind,
-              uint64_t lease,
-              uint64_t devices)
+void ref_deed(struct ref *ref, struct ref_deed deed)
 {
     assert(ref->deed_count < REF_DEEDS);
-    ref->deeds[ref->deed_count++] = (struct ref_deed){kind, lease, devices};
+    ref->deeds[ref->deed_count++] = deed;
 }
 
 static bool is_waiter(const struct ref_lease *lease)
@@ -189,7 +186,6 @@ static void begin_reclaim(struct ref *ref, struct ref_lease *lease)
     lease->state = REF_RECLAIMING;
     lease->turn = ref->turn_next++;
     lease->reclaimed_at = ref->now;
-    lease->reclaim_until = ref->now + longest_settle(ref, lease);
 }
 
 /* Take a lease back, whether it holds or sleeps. */
@@ -315,7 +311,7 @@ bool ref_submit(struct ref *ref, const struct ref_request *request, uint64_t id)
     if (lease != NULL) {
         return reattach(ref, lease, request);
     }
-    if (ref->draining || !is_possible(ref, request) ||
+    if (ref->draining || ref->stopping || !is_possible(ref, request) ||
         is_over_limit(ref, request->service)) {
         return false;
     }
@@ -453,7 +449,7 @@ void ref_ask(struct ref *ref, struct ref_lease *lease)
     lease->state = REF_PAUSING;
     lease->acked_at = 0;
     lease->pause_until = ref->now + lease->grace;
-    ref_deed(ref, REF_PAUSE, lease->id, 0);
+    ref_deed(ref, (struct ref_deed){.kind = REF_PAUSE, .lease = lease->id});
 }
 
 /* An acknowledged pause whose VRAM is gone. */
@@ -611,14 +607,15 @@ static bool is_over(const struct ref *ref, const struct ref_lease *lease)
     uint64_t until = life_end(ref, lease);
 
     if (lease->state == REF_HELD && lease->hold_until < until) {
-        until = lease->hold_until;
+        /* Under bypass nobody is taken back for having held for long. */
+        until = ref->bypass_until != 0 ? until : lease->hold_until;
     } else if (lease->state == REF_PAUSING && lease->acked_at != 0) {
         until = lease->acked_at + longest_settle(ref, lease);
         until = until < lease->pause_until ? lease->pause_until : until;
     } else if (lease->state == REF_PAUSING && lease->pause_until < until) {
         until = lease->pause_until;
     } else if (lease->state == REF_RECLAIMING) {
-        until = lease->reclaim_until;
+        until = lease->reclaimed_at + longest_settle(ref, lease);
     }
     return until <= ref->now;
 }
@@ -670,6 +667,21 @@ static struct ref_lease *next_lease(struct ref *ref, uint64_t id)
     return best;
 }
 
+/* The time of a granted lease in its state is over. */
+static void granted_due(struct ref *ref, struct ref_lease *lease)
+{
+    if (lease->state == REF_RECLAIMING) {
+        reclaimed(ref, lease);
+    } else if (ref->bypass_until == 0) {
+        take_back(ref, lease);
+    } else if (lease->state == REF_PAUSING && life_end(ref, lease) > ref->now) {
+        lease->pause_until = ref->now + lease->grace;
+    } else {
+        /* Under bypass it ends, but nobody is to clear it away. */
+        give_back(ref, lease);
+    }
+}
+
 void ref_tick(struct ref *ref)
 {
     struct ref_lease *lease;
@@ -680,12 +692,11 @@ void ref_tick(struct ref *ref)
         if (is_waiter(lease)) {
             waiter_due(ref, lease);
         } else if (is_over(ref, lease)) {
-            if (lease->state == REF_RECLAIMING) {
-                reclaimed(ref, lease);
-            } else {
-                take_back(ref, lease);
-            }
+            granted_due(ref, lease);
         }
+    }
+    if (ref->bypass_until <= ref->now) {
+        ref->bypass_until = 0;
     }
 }
 
@@ -822,10 +833,82 @@ void ref_resume(struct ref *ref, uint64_t id)
     }
 }
 
+void ref_bypass(struct ref *ref, uint64_t until)
+{
+    ref->bypass_until = until;
+}
+
+void ref_configure(struct ref *ref, const struct ref_settings *settings)
+{
+    uint32_t i;
+
+    ref->waiters_max = settings->waiters_max;
+    ref->service_waiters_max = settings->service_waiters_max;
+    ref->stream_grace = settings->stream_grace;
+    ref->away = settings->away;
+    ref->class_count = settings->class_count;
+    for (i = 0; i < settings->class_count; i++) {
+        struct ref_class before = ref->classes[i];
+        struct ref_class *class = &ref->classes[i];
+
+        *class = settings->classes[i];
+        class->credit = before.credit;
+        class->consecutive = before.consecutive < class->limit
+                                 ? before.consecutive
+                                 : class->limit;
+    }
+    for (i = 0; i < ref->device_count; i++) {
+        ref->devices[i].reserve = settings->reserve[i];
+        ref->devices[i].residue = settings->residue[i];
+        ref->devices[i].settle = settings->settle[i];
+    }
+}
+
+void ref_shutdown(struct ref *ref, uint64_t until)
+{
+    size_t i;
+
+    ref->stopping = true;
+    ref->stop_at = until;
+    for (i = 0; i < REF_LEASES; i++) {
+        if (ref->leases[i].id != 0 && ref->leases[i].state == REF_HELD) {
+            ref_deed(ref, (struct ref_deed){.kind = REF_FINISH,
+                                            .lease = ref->leases[i].id,
+                                            .until = until});
+        }
+    }
+}
+
+void ref_stop(struct ref *ref)
+{
+    bool is_held = false;
+    size_t i;
+
+    if (!ref->stopping) {
+        return;
+    }
+    for (i = 0; i < REF_LEASES; i++) {
+        struct ref_lease *lease = &ref->leases[i];
+
+        if (lease->id == 0) {
+            continue;
+        }
+        is_held = is_held || ref_holds(lease);
+        if (is_waiter(lease) && lease->state != REF_AWAY) {
+            refuse(ref, lease, true);
+        }
+    }
+    if (!ref->stopped && (!is_held || ref->now >= ref->stop_at)) {
+        ref->stopped = true;
+        ref_deed(ref, (struct ref_deed){.kind = REF_STOPPED});
+    }
+}
+
 static void restart_lease(struct ref *ref, struct ref_lease *lease)
 {
     lease->connection = 0;
     if (is_waiter(lease)) {
+        lease->offered_at = 0;
         lease->wait_until = after(ref->now, lease->timeout);
         refuse(ref, lease, true);
         return;
@@ -856,6 +939,8 @@ void ref_restart(struct ref *ref, uint32_t hold)
     memset(ref->lost_at, 0, sizeof ref->lost_at);
     ref->hold_until = ref->now + hold;
     ref->last_was_overdue = false;
+    ref->stopping = false;
+    ref->stopped = false;
     for (i = 0; i < ref->device_count; i++) {
         struct ref_device *device = &ref->devices[i];
 

@@ -48,19 +48,19 @@ struct ref_lease {
     uint64_t granted_at;
     uint64_t first_granted_at;
     uint64_t timeout;
-    uint64_t wait_until;    /* End of its timeout. */
-    uint64_t away_until;    /* AWAY. */
-    uint64_t expires_at;    /* Granted ones. */
-    uint64_t hold_until;    /* max_hold of this grant. */
-    uint64_t pause_until;   /* PAUSING, without a verified ack. */
-    uint64_t acked_at;      /* PAUSING; 0 = not yet. */
-    uint64_t reclaimed_at;  /* RECLAIMING, since then ... */
-    uint64_t reclaim_until; /* ... and at most until then. */
-    uint64_t turn;          /* Of its ack or reclamation: who settles first. */
-    uint64_t heard_at;      /* Newest sign of life: grant or renewal. */
-    uint64_t renewed_at;    /* 0 = never. */
-    uint64_t runs_since;    /* Start of min_run. */
-    uint32_t kept;          /* What the ack said. */
+    uint64_t wait_until;   /* End of its timeout. */
+    uint64_t away_until;   /* AWAY. */
+    uint64_t expires_at;   /* Granted ones. */
+    uint64_t hold_until;   /* max_hold of this grant. */
+    uint64_t pause_until;  /* PAUSING, without a verified ack. */
+    uint64_t acked_at;     /* PAUSING; 0 = not yet. */
+    uint64_t reclaimed_at; /* RECLAIMING, since then. */
+    uint64_t turn;         /* Of its ack or reclamation: who settles first. */
+    uint64_t heard_at;     /* Newest sign of life: grant or renewal. */
+    uint64_t renewed_at;   /* 0 = never. */
+    uint64_t runs_since;   /* Start of min_run. */
+    uint64_t offered_at;   /* AWAY; 0 = never. */
+    uint32_t kept;         /* What the ack said. */
     uint32_t service;
     uint32_t class_id;
     uint32_t need; /* 0 = the whole device, alone. */
@@ -109,17 +109,37 @@ struct ref_class {
     int64_t credit;
 };
 
+/* What a configuration file can change while it runs. */
+struct ref_settings {
+    struct ref_class classes[REF_CLASSES]; /* Without counts and credit. */
+    uint32_t class_count;
+    uint32_t waiters_max;
+    uint32_t service_waiters_max;
+    uint32_t stream_grace;
+    uint32_t away;
+    uint32_t reserve[REF_DEVICES];
+    uint32_t residue[REF_DEVICES];
+    uint32_t settle[REF_DEVICES];
+};
+
 enum ref_deed_kind {
     REF_GRANT,
     REF_RESUME,
-    REF_PAUSE
+    REF_PAUSE,
+    REF_OFFER,
+    REF_UNLOAD,
+    REF_FINISH, /* A holder is told of the shutdown. */
+    REF_STOPPED
 };
 
 /* Something the scheduler did in a step, in its order. */
 struct ref_deed {
     enum ref_deed_kind kind;
-    uint64_t lease;
+    uint64_t lease;   /* UNLOAD: for whom. */
     uint64_t devices; /* GRANT, RESUME. */
+    uint64_t until;   /* UNLOAD, FINISH: by when. */
+    uint32_t service; /* UNLOAD: who. */
+    uint32_t amount;  /* UNLOAD: how much. */
 };
 
 struct ref {
@@ -143,6 +163,10 @@ struct ref {
     uint64_t grants;
     bool last_was_overdue;
     bool draining;
+    uint64_t bypass_until; /* 0 = off. */
+    uint64_t stop_at;
+    bool stopping;                    /* Shutting down ... */
+    bool stopped;                     /* ... and done with it. */
     struct ref_deed deeds[REF_DEEDS]; /* Of the newest step. */
     size_t deed_count;
 };
@@ -213,6 +237,19 @@ void ref_revoke(struct ref *ref, uint64_t id);
 void ref_pause(struct ref *ref, uint64_t id);
 void ref_resume(struct ref *ref, uint64_t id);
 
+/* An operator lets everybody in until @until; 0 ends it. */
+void ref_bypass(struct ref *ref, uint64_t until);
+
+/* The configuration is @settings from now on; classes are only added. */
+void ref_configure(struct ref *ref, const struct ref_settings *settings);
+
+/* The coordinator is to stop, at @until at the latest. */
+void ref_shutdown(struct ref *ref, uint64_t until);
+
+/* At the end of a step: of a coordinator that stops the waits end, and it has
+ * stopped when nobody holds any more. */
+void ref_stop(struct ref *ref);
+
 /* The coordinator started again from its store; nothing is granted for
  * @hold ms. */
 void ref_restart(struct ref *ref, uint32_t hold);
@@ -234,9 +271,6 @@ bool ref_holds(const struct ref_lease *lease);
 void ref_ask(struct ref *ref, struct ref_lease *lease);
 
 /* Note a deed of this step. */
-void ref_deed(struct ref *ref,
-              enum ref_deed_kind kind,
-              uint64_t lease,
-              uint64_t devices);
+void ref_deed(struct ref *ref, struct ref_deed deed);
 
 #endif

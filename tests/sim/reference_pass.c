@@ -16,6 +16,7 @@ struct pass {
     size_t blocked[REF_LEASES]; /* Waiters that could reserve nothing: their
                                    like may not try any more. */
     size_t blocked_count;
+    bool has_asked; /* Somebody to pause. */
 };
 
 /* Why a candidate stands where it stands. */
@@ -307,8 +308,11 @@ static void charge(struct ref *ref, struct ref_lease *lease, uint32_t at)
     struct ref_device *device = &ref->devices[at];
     uint32_t amount =
         lease->need == 0 ? ref_whole_room(ref, at, lease) : lease->need;
+    uint32_t size = device->capacity - device->reserve;
     uint32_t warm = device->resident[lease->service];
 
+    /* Under bypass more may be asked for than there is. */
+    amount = amount < size ? amount : size;
     lease->charge[at] = amount;
     device->resident[lease->service] = warm > amount ? warm - amount : 0;
     device->linger_until = 0;
@@ -336,7 +340,9 @@ static void grant(struct ref *ref, struct ref_lease *lease, uint64_t devices)
     lease->heard_at = ref->now;
     /* Answered: it only goes on meaning something where it is the lease. */
     lease->connection = lease->by_connection ? lease->connection : 0;
-    ref_deed(ref, is_first ? REF_GRANT : REF_RESUME, lease->id, devices);
+    ref_deed(ref, (struct ref_deed){.kind = is_first ? REF_GRANT : REF_RESUME,
+                                    .lease = lease->id,
+                                    .devices = devices});
 }
 
 /* Grant a candidate that fits; false where it does not. */
@@ -359,6 +365,25 @@ static bool try_grant(struct ref *ref,
 }
 
 /* ---- Reserving -------------------------------------------------------- */
+
+/* Give the warm model of @service its settle time; who listens is told. */
+static void tell_to_unload(struct ref *ref,
+                           uint32_t at,
+                           uint32_t service,
+                           const struct ref_lease *lease)
+{
+    struct ref_device *device = &ref->devices[at];
+
+    device->unload_until[service] = ref->now + device->settle;
+    if (ref->streams[service] != 0) {
+        ref_deed(ref,
+                 (struct ref_deed){.kind = REF_UNLOAD,
+                                   .lease = lease->id,
+                                   .service = service,
+                                   .amount = device->resident[service],
+                                   .until = device->unload_until[service]});
+    }
+}
 
 /* Tell warm models of others to unload, the oldest first, until @lack is
  * covered; all of them that are more than a residue where @alone. */
@@ -395,7 +420,7 @@ static void unload(struct ref *ref,
         lack -=
             lack < device->resident[oldest] ? lack : device->resident[oldest];
         if (device->unload_until[oldest] == 0) {
-            device->unload_until[oldest] = ref->now + device->settle;
+            tell_to_unload(ref, at, oldest, lease);
         }
     }
 }
@@ -454,6 +479,7 @@ static void make_room(struct ref *ref,
         for (j = 0; j < REF_LEASES; j++) {
             if (plan.asked[j]) {
                 ref_ask(ref, &ref->leases[j]);
+                pass->has_asked = true;
             }
         }
     }
@@ -501,7 +527,7 @@ static void try_reserve(struct ref *ref,
     }
 }
 
-/* ---- The pass --------------------------------------------------------- */
+/* ---- One look --------------------------------------------------------- */
 
 /* Clearing leases that lost their place go back where they came from. */
 static void send_back(struct ref *ref, const struct pass *pass)
@@ -520,33 +546,160 @@ static void send_back(struct ref *ref, const struct pass *pass)
 
 /* Look at all candidates in their order; false: nobody was granted and nobody
  * was asked. */
-static bool pass_once(struct ref *ref)
+static bool pass_once(struct ref *ref, struct pass *pass)
 {
-    struct pass pass = {0};
     struct candidate candidate;
-    size_t deeds = ref->deed_count;
 
-    memcpy(pass.classes, ref->classes, sizeof pass.classes);
-    while (next_candidate(ref, &pass, &candidate)) {
-        if (try_grant(ref, &pass, &candidate)) {
+    memset(pass, 0, sizeof *pass);
+    memcpy(pass->classes, ref->classes, sizeof pass->classes);
+    while (next_candidate(ref, pass, &candidate)) {
+        if (try_grant(ref, pass, &candidate)) {
             return true;
         }
         /* Who asked for "now or not at all" will not be here to use it. */
         if (candidate.is_sleeper || ref->leases[candidate.at].timeout != 0) {
-            try_reserve(ref, &pass, &candidate);
+            try_reserve(ref, pass, &candidate);
         }
-        pass_over(ref, &pass, &candidate);
+        pass_over(ref, pass, &candidate);
     }
-    send_back(ref, &pass);
-    return ref->deed_count != deeds;
+    send_back(ref, pass);
+    return pass->has_asked;
 }
+
+/* ---- Offers ----------------------------------------------------------- */
+
+/* Whether @lease, whom nobody attends, would have had the device. */
+static bool would_have(const struct ref *ref,
+                       const struct pass *pass,
+                       uint32_t at,
+                       const struct ref_lease *lease)
+{
+    const struct ref_lease *other = pass->reserved[at].by;
+
+    if (!ref_is_usable(ref, at, lease)) {
+        return false;
+    }
+    if (other != NULL && ref_priority(ref, lease) >= ref_priority(ref, other) &&
+        !(is_waiter(other) && other->class_id == lease->class_id &&
+          lease->seq < other->seq)) {
+        return false;
+    }
+    return ref_plan(ref, &pass->reserved[at], at, lease, true).feasible;
+}
+
+/* The first of the waiters of a class that nobody attends; NULL. */
+static struct ref_lease *first_away(struct ref *ref, uint32_t class_id)
+{
+    struct ref_lease *best = NULL;
+    size_t i;
+
+    for (i = 0; i < REF_LEASES; i++) {
+        struct ref_lease *lease = &ref->leases[i];
+
+        if (lease->id != 0 && lease->state == REF_AWAY &&
+            lease->class_id == class_id &&
+            (best == NULL || lease->seq < best->seq)) {
+            best = lease;
+        }
+    }
+    return best;
+}
+
+static void offer(struct ref *ref, const struct pass *pass, uint32_t class_id)
+{
+    struct ref_lease *lease = first_away(ref, class_id);
+    uint32_t count = 0;
+    uint32_t i;
+
+    if (lease == NULL || is_at_limit(ref, class_id) ||
+        (lease->offered_at != 0 && ref->now - lease->offered_at < 5000)) {
+        return;
+    }
+    for (i = 0; i < ref->device_count; i++) {
+        count += would_have(ref, pass, i, lease);
+    }
+    if (count >= lease->count) {
+        lease->offered_at = ref->now;
+        ref_deed(ref, (struct ref_deed){.kind = REF_OFFER, .lease = lease->id});
+    }
+}
+
+/* ---- Bypass ----------------------------------------------------------- */
+
+/* Whether @a goes before @b where everybody is let in. */
+static bool enters_before(const struct ref *ref,
+                          const struct ref_lease *a,
+                          const struct ref_lease *b)
+{
+    if (ref_priority(ref, a) != ref_priority(ref, b)) {
+        return ref_priority(ref, a) < ref_priority(ref, b);
+    }
+    if (is_sleeper(a) != is_sleeper(b)) {
+        return is_sleeper(a);
+    }
+    if (is_sleeper(a) && a->first_granted_at != b->first_granted_at) {
+        return a->first_granted_at < b->first_granted_at;
+    }
+    return a->seq < b->seq;
+}
+
+static struct ref_lease *next_to_enter(struct ref *ref)
+{
+    struct ref_lease *best = NULL;
+    size_t i;
+
+    for (i = 0; i < REF_LEASES; i++) {
+        struct ref_lease *lease = &ref->leases[i];
+
+        if (lease->id != 0 && (is_sleeper(lease) || is_waiter(lease)) &&
+            (best == NULL || enters_before(ref, lease, best))) {
+            best = lease;
+        }
+    }
+    return best;
+}
+
+/* Everybody is let in, wherever it is. */
+static void let_in(struct ref *ref)
+{
+    struct ref_lease *lease;
+
+    while ((lease = next_to_enter(ref)) != NULL) {
+        uint64_t devices = lease->granted;
+        bool able[REF_DEVICES] = {false};
+        uint64_t worth[REF_DEVICES] = {0};
+        uint32_t i;
+
+        for (i = 0; i < ref->device_count; i++) {
+            able[i] = lease->set == 0 || (lease->set >> i & 1) != 0;
+            worth[i] = ref_room(ref, i);
+        }
+        if (is_waiter(lease)) {
+            devices = ref_choose(ref, lease, able, worth);
+            ref->last_was_overdue = false;
+        }
+        grant(ref, lease, devices);
+    }
+}
+
+/* ---- The pass --------------------------------------------------------- */
 
 void ref_pass(struct ref *ref)
 {
+    struct pass pass;
+    uint32_t i;
+
     if (ref->now < ref->hold_until) {
         return;
     }
-    while (pass_once(ref)) {
+    if (ref->bypass_until != 0 && !ref->stopping) {
+        let_in(ref);
+        return;
+    }
+    while (pass_once(ref, &pass)) {
         /* After a grant, or an ask, all is looked at anew. */
+    }
+    for (i = 0; i < ref->class_count; i++) {
+        offer(ref, &pass, i);
     }
 }

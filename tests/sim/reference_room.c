@@ -64,6 +64,17 @@ uint32_t ref_room(const struct ref *ref, uint32_t at)
     return less(device->capacity - device->reserve, taken);
 }
 
+/* What is taken beyond what there is. */
+static uint64_t over(const struct ref *ref, uint32_t at)
+{
+    const struct ref_device *device = &ref->devices[at];
+    uint64_t taken =
+        charged(ref, at, NULL) + device->unleased + residents(device);
+
+    taken = device->used > taken ? device->used : taken;
+    return less(taken, device->capacity - device->reserve);
+}
+
 uint32_t ref_whole_room(const struct ref *ref,
                         uint32_t at,
                         const struct ref_lease *lease)
@@ -111,7 +122,8 @@ bool ref_is_usable(const struct ref *ref,
     /* What was paused comes back to where its residue is. */
     uint64_t set = lease->grant_number != 0 ? lease->granted : lease->set;
 
-    return device->ok && !device->drained && !ref->draining &&
+    return device->ok && !device->drained && !ref->draining && !ref->stopping &&
+           lease->need <= device->capacity - device->reserve &&
            (set == 0 || (set >> at & 1) != 0) &&
            (!lingers(ref, at) ||
             ref_priority(ref, lease) <= device->linger_priority);
@@ -189,7 +201,7 @@ static bool fits(const struct ref *ref,
     } else if (!backfills) {
         free += device->resident[lease->service];
     }
-    return !is_held(ref, at, true) && lease->need <= free;
+    return !is_held(ref, at, true) && lease->need + over(ref, at) <= free;
 }
 
 uint64_t ref_choose(const struct ref *ref,
@@ -400,7 +412,7 @@ static uint64_t lack(const struct ref *ref,
                      uint32_t at,
                      const struct ref_lease *lease)
 {
-    uint64_t need = lease->need;
+    uint64_t need = lease->need + over(ref, at);
     uint64_t have = (uint64_t)ref_room(ref, at) + ref_freeing(ref, at) +
                     ref->devices[at].resident[lease->service] +
                     own_charge(lease, at);

@@ -23,6 +23,9 @@ _Noreturn void rig_fail(const struct rig *rig, const char *format, ...)
 {
     va_list args;
 
+    if (rig->failure != NULL) {
+        *rig->failure = format;
+    }
     (void)fprintf(stderr,
                   "sim: event %llu at %llu: ", (unsigned long long)rig->events,
                   (unsigned long long)rig->now_ms);
@@ -527,7 +530,7 @@ static void check_messages(struct rig *rig,
 }
 
 /* One device: an exclusive holder is alone, and the charges fit (B11). */
-static void check_device(const struct rig *rig, uint32_t device)
+static void check_device(struct rig *rig, uint32_t device)
 {
     const struct core_device_config *config = &rig->config.devices[device];
     uint32_t size = config->capacity_mib - config->reserve_mib;
@@ -561,7 +564,10 @@ static void check_device(const struct rig *rig, uint32_t device)
         rig_fail(rig, "device %u: exclusive lease %llu is not alone", device,
                  (unsigned long long)exclusive);
     }
-    if (charged > size) {
+    if (charged < rig->tolerated_mib[device]) {
+        rig->tolerated_mib[device] = charged;
+    }
+    if (charged > size && charged > rig->tolerated_mib[device]) {
         rig_fail(rig, "device %u: %llu MiB are charged", device,
                  (unsigned long long)charged);
     }
@@ -618,6 +624,24 @@ static void note_event(struct rig *rig,
     } else if (event->type == CORE_DETACH && event->detach.ref != 0) {
         (void)idmap_remove(&rig->refs, 0, event->detach.ref);
     }
+}
+
+/* The configuration is another one: what is held stays, but counts of grants
+ * begin below the limits that were. */
+static void reconfigure(struct rig *rig, const struct core_config *config)
+{
+    uint32_t i;
+
+    for (i = 0; i < rig->config.class_count; i++) {
+        uint64_t *row = &rig->grants_in_a_row[CORE_CLASS(i)];
+        uint32_t limit = rig->config.classes[i].max_consecutive;
+
+        *row = *row < limit ? *row : limit;
+    }
+    for (i = 0; i < config->device_count; i++) {
+        rig->tolerated_mib[i] = rig->config.devices[i].capacity_mib;
+    }
+    rig->config = *config;
 }
 
 static void commit(struct rig *rig, const struct core_effects *effects)
@@ -701,6 +725,9 @@ int rig_feed(struct rig *rig,
         return rc;
     }
     note_event(rig, event, out);
+    if (event->type == CORE_ADMIN && event->admin.action == CORE_CONFIGURE) {
+        reconfigure(rig, event->admin.config);
+    }
     commit(rig, out);
     if (checks) {
         check_store(rig);

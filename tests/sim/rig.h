@@ -52,7 +52,9 @@ struct rig {
     uint64_t numbers_end; /* What CORE_NUMBERS allowed. */
     uint64_t numbers_block;
     uint64_t grants_in_a_row[RIG_CLASSES];
-    uint64_t grants;      /* First ones. */
+    uint64_t tolerated_mib[CORE_DEVICES_MAX]; /* Charged when a reload made a
+                                                 device smaller. */
+    uint64_t grants;                          /* First ones. */
     const char **failure; /* Where rig_fail() notes its format; NULL. */
     bool expects_nomem;   /* The allocator fails at times: see rig_feed(). */
 };

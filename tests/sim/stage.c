@@ -372,6 +372,15 @@ void stage_admin(struct stage *stage,
     (void)play(stage, &event, &effects);
 }
 
+void stage_configure(struct stage *stage, const struct core_config *config)
+{
+    struct core_event event = {.type = CORE_ADMIN, .at_ms = stage->rig.now_ms};
+
+    event.admin.action = CORE_CONFIGURE;
+    event.admin.config = config;
+    (void)stage_feed(stage, "the operator loads a configuration", &event);
+}
+
 /* ---- Time ------------------------------------------------------------- */
 
 /* A TICK; on the page only where it did something. */

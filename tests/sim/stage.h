@@ -74,6 +74,9 @@ void stage_admin(struct stage *stage,
                  uint64_t devices,
                  uint64_t until_ms);
 
+/* Let an operator load @config (borrowed for the call). */
+void stage_configure(struct stage *stage, const struct core_config *config);
+
 /* Let @ms pass. */
 void stage_wait(struct stage *stage, uint64_t ms);
 
