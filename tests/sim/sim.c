@@ -28,6 +28,9 @@ static const struct world_profile profiles[] = {
      .has_gangs = true,
      .has_liars = true,
      .has_operators = true,
+     .has_bypass = true,
+     .has_reloads = true,
+     .has_shutdowns = true,
      .has_restarts = true,
      .restart_every = 400,
      .is_compared = true,
@@ -40,6 +43,8 @@ static const struct world_profile profiles[] = {
      .has_gangs = true,
      .has_liars = true,
      .has_operators = true,
+     .has_bypass = true,
+     .has_reloads = true,
      .is_compared = true,
      .check_every = 1},
     /* Without gangs: the store does not know what one is charged on each of
@@ -51,6 +56,9 @@ static const struct world_profile profiles[] = {
      .is_measured = true,
      .has_liars = true,
      .has_operators = true,
+     .has_bypass = true,
+     .has_reloads = true,
+     .has_shutdowns = true,
      .has_restarts = true,
      .restart_every = 400,
      .is_compared = true,
@@ -65,6 +73,8 @@ static const struct world_profile profiles[] = {
      .has_liars = true,
      .has_operators = true,
      .has_bypass = true,
+     .has_reloads = true,
+     .has_shutdowns = true,
      .has_restarts = true,
      .restart_every = 500,
      .ticks_late = true,
@@ -77,6 +87,8 @@ static const struct world_profile profiles[] = {
      .has_gangs = true,
      .has_liars = true,
      .has_operators = true,
+     .has_reloads = true,
+     .has_shutdowns = true,
      .has_restarts = true,
      .restart_every = 20000,
      .ticks_late = true,
@@ -115,14 +127,19 @@ struct run {
     struct sim_result *result;
 };
 
-static void count(struct run *run, const struct core_effects *effects)
+/* Say whether the effects are the last of a shutdown. */
+static bool count(struct run *run, const struct core_effects *effects)
 {
+    bool has_stopped = false;
     size_t i;
 
     for (i = 0; i < effects->message_count; i++) {
+        has_stopped =
+            has_stopped || effects->messages[i].type == CORE_MSG_STOPPED;
         run->result->resumes += effects->messages[i].type == CORE_MSG_RESUME;
         run->result->pauses += effects->messages[i].type == CORE_MSG_PAUSE;
     }
+    return has_stopped;
 }
 
 /* A call with another token than the newest must come to nothing (C6). */
@@ -149,12 +166,22 @@ static void check_token(const struct run *run,
     }
 }
 
+static void rebuild(struct run *run)
+{
+    run->result->restarts++;
+    world_disconnect(&run->world, &run->rig);
+    if (run->sim->profile->is_compared) {
+        mirror_restart(&run->mirror, &run->rig);
+    }
+}
+
 static void
 feed(struct run *run, struct random *random, const struct core_event *event)
 {
     struct core_lease_row row = {0};
     struct core_effects effects;
     uint64_t token_before = run->rig.token_last;
+    bool has_stopped = false;
     int rc;
 
     if (event->type == CORE_RELEASE || event->type == CORE_RENEW ||
@@ -172,9 +199,14 @@ feed(struct run *run, struct random *random, const struct core_event *event)
         mirror_step(&run->mirror, &run->rig, event, rc, &effects, token_before);
     }
     if (rc == E_OK) {
-        count(run, &effects);
+        has_stopped = count(run, &effects);
     }
     world_hear(&run->world, &run->rig, random, event, rc, &effects);
+    if (has_stopped) {
+        /* It has gone; the next one takes up what is in the store. */
+        rig_restart(&run->rig, run->rig.now_ms + 1);
+        rebuild(run);
+    }
 }
 
 /* Let TICKs come that are due before @at_ms or, if @at_too, at it. */
@@ -192,15 +224,6 @@ tick_until(struct run *run, struct random *random, uint64_t at_ms, bool at_too)
         if (++guard > 100000) {
             rig_fail(&run->rig, "the deadline does not move");
         }
-    }
-}
-
-static void rebuild(struct run *run)
-{
-    run->result->restarts++;
-    world_disconnect(&run->world, &run->rig);
-    if (run->sim->profile->is_compared) {
-        mirror_restart(&run->mirror, &run->rig);
     }
 }
 
@@ -233,6 +256,9 @@ static void step(struct run *run, uint64_t number)
     world_draw(&run->world, &run->rig, &random, &event);
     if (!profile->ticks_late || !random_once_in(&random, 8)) {
         tick_until(run, &random, event.at_ms, true);
+    }
+    if (event.at_ms < run->rig.now_ms) {
+        return; /* It was said to a coordinator that has stopped. */
     }
     if (profile->has_restarts &&
         random_once_in(&random, profile->restart_every)) {

@@ -21,6 +21,7 @@ static const struct core_class_config classes[] = {
 
 enum {
     CLASSES = sizeof classes / sizeof classes[0],
+    CLASSES_ADDED = 4, /* By reloads, at most. */
     CAPACITY_MIB = 24576
 };
 
@@ -192,9 +193,10 @@ static void draw_request(struct world *world,
     *out = (struct core_request){
         .ref = is_durable ? 0 : world->ref_next++,
         .service = random_between(random, 1, world->profile->services),
-        .class_id = random_once_in(random, 4)
-                        ? random_below(random, 4)
-                        : (uint32_t)CORE_CLASS(random_below(random, CLASSES)),
+        .class_id =
+            random_once_in(random, 4)
+                ? random_below(random, 4)
+                : CORE_CLASS(random_below(random, rig->config.class_count)),
         .vram_mib = sizes[random_below(random, 8)],
         .gpus = 1,
         .ttl_ms = random_between(random, 1, 8) * 1000,
@@ -460,6 +462,87 @@ static void draw_report(struct world *world,
     }
 }
 
+/* Change some of what a class is; now and then its priority. */
+static void draw_class(struct random *random, struct core_class_config *class)
+{
+    static const uint32_t times[] = {0, 200, 500, 1500};
+    static const uint32_t waits[] = {0, 0, 4000, 8000};
+
+    class->weight = random_between(random, 1, 100);
+    class->max_consecutive = random_below(random, 4);
+    class->waits_when_alone = random_once_in(random, 6);
+    class->linger_ms = times[random_below(random, 4)];
+    class->min_run_ms = times[random_below(random, 4)];
+    class->max_wait_ms = waits[random_below(random, 4)];
+    if (random_once_in(random, 4)) {
+        class->priority = random_below(random, 4);
+    }
+}
+
+/* A configuration that differs from the present one here and there. */
+static void draw_reload(struct world *world,
+                        const struct rig *rig,
+                        struct random *random,
+                        struct core_event *out)
+{
+    struct core_config *config = &world->reload;
+    uint32_t live_max = world->profile->live_max;
+    uint32_t i;
+
+    *config = rig->config;
+    if (config->class_count < CLASSES + CLASSES_ADDED &&
+        random_once_in(random, 4)) {
+        config->classes[config->class_count++].priority =
+            random_below(random, 4);
+        draw_class(random, &config->classes[config->class_count - 1]);
+    }
+    for (i = 0; i < config->class_count; i++) {
+        if (random_once_in(random, 3)) {
+            draw_class(random, &config->classes[i]);
+        }
+    }
+    for (i = 0; i < config->device_count; i++) {
+        if (random_once_in(random, 3)) {
+            config->devices[i].reserve_mib = random_between(random, 100, 1000);
+            config->devices[i].residue_mib = random_between(random, 300, 900);
+            config->devices[i].settle_ms = random_between(random, 200, 900);
+        }
+    }
+    config->waiters_max = random_between(random, live_max / 2, live_max);
+    config->service_waiters_max =
+        random_between(random, live_max / 4, live_max / 2);
+    config->stream_grace_ms = random_between(random, 500, 4000);
+    config->away_ms = random_between(random, 2000, 8000);
+    out->admin.action = CORE_CONFIGURE;
+    out->admin.config = config;
+    out->admin.lease = 0;
+}
+
+/* Modes: who is let in, and for how long this goes on. */
+static void draw_mode(struct world *world,
+                      const struct rig *rig,
+                      struct random *random,
+                      struct core_event *out)
+{
+    uint32_t dice = random_below(random, 100);
+
+    out->admin.lease = 0;
+    if (dice < 20 && world->profile->has_bypass) {
+        out->admin.action = CORE_BYPASS;
+        out->admin.until_ms = random_once_in(random, 2) ? 0 : rig->now_ms + 500;
+    } else if (dice < 40 && world->profile->has_reloads) {
+        draw_reload(world, rig, random, out);
+    } else if (dice < 45 && world->profile->has_shutdowns) {
+        out->admin.action = CORE_SHUTDOWN;
+        out->admin.until_ms = rig->now_ms + random_below(random, 3000);
+    } else {
+        out->admin.action =
+            random_below(random, 45) < 17 ? CORE_DRAIN : CORE_UNDRAIN;
+        out->admin.devices =
+            random_below(random, 1u << world->profile->devices);
+    }
+}
+
 static void draw_operator(struct world *world,
                           const struct rig *rig,
                           struct random *random,
@@ -481,14 +564,8 @@ static void draw_operator(struct world *world,
         out->admin.action = CORE_RESUME;
     } else if (dice < 55) {
         out->admin.action = CORE_REVOKE;
-    } else if (dice < 65 && world->profile->has_bypass) {
-        out->admin.action = CORE_BYPASS;
-        out->admin.until_ms = random_once_in(random, 2) ? 0 : rig->now_ms + 500;
     } else {
-        out->admin.action = dice < 72 ? CORE_DRAIN : CORE_UNDRAIN;
-        out->admin.lease = 0;
-        out->admin.devices =
-            random_below(random, 1u << world->profile->devices);
+        draw_mode(world, rig, random, out);
     }
 }
 

@@ -24,6 +24,8 @@ struct world_profile {
     bool has_liars;     /* Some keep VRAM, hang, or die. */
     bool has_operators; /* Drains, revocations, operator pauses. */
     bool has_bypass;    /* Bypass is switched on at times. */
+    bool has_reloads;   /* The configuration changes while it runs. */
+    bool has_shutdowns; /* It stops in order, and is started again. */
     bool has_restarts;  /* Restarts and failed commits. */
     bool ticks_late;    /* Events may come before a TICK that is due. */
     bool is_compared;   /* With the reference, after every event. */
@@ -74,6 +76,7 @@ struct world {
     struct client past[WORLD_PAST]; /* Ended ones, for stale calls. */
     uint64_t past_count;
     uint64_t ref_next;
+    struct core_config reload; /* Of the newest CORE_CONFIGURE drawn. */
 };
 
 /* Fill @config with the devices and classes of a profile, as @random has it. */
