@@ -218,6 +218,7 @@ bool policy_is_limited(const struct core *core, const struct class *class);
 struct plan {
     bool is_feasible; /* Room comes without waiting for a release. */
     bool needs_victims;
+    bool is_kept;         /* The candidate has it reserved already. */
     uint32_t worst_level; /* Lowest priority number among the victims. */
     uint32_t room_mib;    /* Free and being freed. */
 };

@@ -10,6 +10,11 @@ static bool is_better(const struct plan *a, const struct plan *b)
     if (a->worst_level != b->worst_level) {
         return a->worst_level > b->worst_level;
     }
+    /* Not the roomiest first: each grant beside a reservation would move it,
+     * and let others ask whom it let in. */
+    if (a->is_kept != b->is_kept) {
+        return a->is_kept;
+    }
     return a->room_mib > b->room_mib;
 }
 
@@ -95,6 +100,7 @@ bool reserve_devices(struct core *core, struct lease *lease, bool overdue)
             continue;
         }
         victim_plan(core, device, lease, !overdue, &plans[i]);
+        plans[i].is_kept = !overdue && (lease->reserved >> i & 1) != 0;
         if (device->reservation == DEVICE_OPEN || plans[i].is_feasible) {
             usable |= 1ull << i;
         }

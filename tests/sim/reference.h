@@ -60,6 +60,7 @@ struct ref_lease {
     uint64_t renewed_at;   /* 0 = never. */
     uint64_t runs_since;   /* Start of min_run. */
     uint64_t offered_at;   /* AWAY; 0 = never. */
+    uint64_t reserved;     /* CLEARING: the devices kept for it. */
     uint32_t kept;         /* What the ack said. */
     uint32_t service;
     uint32_t class_id;

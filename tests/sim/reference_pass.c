@@ -486,6 +486,7 @@ static void make_room(struct ref *ref,
     /* After that: what the asked will give back is being freed. */
     reserve(ref, pass, candidate, devices, true);
     lease->state = REF_CLEARING;
+    lease->reserved = devices;
     pass->keeps_clearing[candidate->at] = true;
 }
 
@@ -497,7 +498,8 @@ static void try_reserve(struct ref *ref,
     bool able[REF_DEVICES] = {false};
     bool feasible[REF_DEVICES] = {false};
     uint64_t roomy[REF_DEVICES] = {0}; /* Most room first. */
-    uint64_t cheap[REF_DEVICES] = {0}; /* Least important victims first. */
+    uint64_t cheap[REF_DEVICES] = {0}; /* Least important victims first,
+                                          then where it is already. */
     uint64_t devices;
     uint32_t i;
 
@@ -512,7 +514,11 @@ static void try_reserve(struct ref *ref,
              (reserved->is_overdue && plan.feasible && !candidate->is_overdue));
         feasible[i] = able[i] && plan.feasible;
         roomy[i] = (uint64_t)ref_room(ref, i) + ref_freeing(ref, i);
-        cheap[i] = ((uint64_t)plan.worst << 40) + roomy[i];
+        cheap[i] = ((uint64_t)plan.worst << 41) + roomy[i];
+        if (lease->state == REF_CLEARING && !candidate->is_overdue &&
+            (lease->reserved >> i & 1) != 0) {
+            cheap[i] += (uint64_t)1 << 40;
+        }
     }
     devices = ref_choose(ref, lease, feasible, cheap);
     if (devices != 0) {
@@ -562,7 +568,6 @@ static bool pass_once(struct ref *ref, struct pass *pass)
         }
         pass_over(ref, pass, &candidate);
     }
-    send_back(ref, pass);
     return pass->has_asked;
 }
 
@@ -699,6 +704,7 @@ void ref_pass(struct ref *ref)
     while (pass_once(ref, &pass)) {
         /* After a grant, or an ask, all is looked at anew. */
     }
+    send_back(ref, &pass);
     for (i = 0; i < ref->class_count; i++) {
         offer(ref, &pass, i);
     }

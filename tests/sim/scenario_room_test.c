@@ -245,6 +245,76 @@ static void c4_an_end_that_leaves_nothing_starts_no_settle_time(void **state)
     stage_close(&stage);
 }
 
+static uint64_t ask_on(struct stage *stage,
+                       const char *service,
+                       uint64_t devices,
+                       uint32_t vram_mib)
+{
+    return stage_ask(stage, service,
+                     (struct core_request){.class_id = TRANSCRIPTION,
+                                           .devices = devices,
+                                           .vram_mib = vram_mib,
+                                           .is_preemptible = true});
+}
+
+/* C9: who is let in beside a reservation is not asked to go because that
+ * reservation moved to where there is a little more room by now. */
+static void c9_a_reservation_stays_where_it_is(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t gone;
+
+    (void)state;
+    stage_config(&config);
+    config.devices[1] = config.devices[0];
+    config.devices[1].capacity_mib = 12288;
+    config.device_count = 2;
+    stage_open(&stage, &config);
+    stage_stream(&stage, "work", true);
+    (void)stage_ask(&stage, "stays",
+                    (struct core_request){
+                        .class_id = CHATBOT, .devices = 1, .vram_mib = 13120});
+    (void)ask_on(&stage, "work", 1, 4096);
+    (void)ask_on(&stage, "work", 2, 4096);
+    (void)stage_ask(
+        &stage, "chat",
+        (struct core_request){.class_id = CHATBOT, .vram_mib = 9000});
+    gone =
+        stage_ask(&stage, "gone",
+                  (struct core_request){.class_id = CHATBOT, .vram_mib = 9000});
+    stage_cancel(&stage, gone);
+    (void)stage_ask(&stage, "alone",
+                    (struct core_request){.class_id = CHATBOT});
+    stage_note(&stage, "chat leaves room for little ones");
+    (void)ask_on(&stage, "work", 0, 1024);
+    stage_expect(
+        &stage, "[     0] work opens a stream\n"
+                "[     0] stays asks -> lease 1\n"
+                "          stays lease 1 granted, token 2, gpu 0, 13120 MiB\n"
+                "[     0] work asks -> lease 3\n"
+                "          work lease 3 granted, token 4, gpu 0, 4096 MiB\n"
+                "[     0] work asks -> lease 5\n"
+                "          work lease 5 granted, token 6, gpu 1, 4096 MiB\n"
+                "[     0] chat asks -> lease 7\n"
+                "          work lease 5 asked to pause by 10000, for lease "
+                "7, 3496 MiB\n"
+                "          chat lease 7 clearing\n"
+                "[     0] gone asks -> lease 8\n"
+                "          work lease 3 asked to pause by 10000, for lease "
+                "8, 3496 MiB\n"
+                "          gone lease 8 clearing\n"
+                "[     0] gone cancels lease 8\n"
+                "          gone lease 8 refused: ended\n"
+                "          gone lease 8 ended (cancelled)\n"
+                "[     0] alone asks -> lease 9\n"
+                "          alone lease 9 queued\n"
+                "chat leaves room for little ones\n"
+                "[     0] work asks -> lease 10\n"
+                "          work lease 10 granted, token 11, gpu 1, 1024 MiB\n");
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +323,7 @@ int main(void)
         cmocka_unit_test(c5_nobody_pauses_for_a_resume_in_vain),
         cmocka_unit_test(b5_samples_settle_acks_in_their_order),
         cmocka_unit_test(c4_an_end_that_leaves_nothing_starts_no_settle_time),
+        cmocka_unit_test(c9_a_reservation_stays_where_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
