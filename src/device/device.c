@@ -40,8 +40,8 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
     struct device_set *set = arg;
     uint64_t since_ms = sampler_busy_since(set->sampler);
-    struct device_sample sample = {.state = DEVICE_STALE,
-                                   .begun_at_ms = since_ms};
+    struct device_sample sample;
+    uint32_t i;
 
     (void)fd;
     (void)what;
@@ -50,7 +50,11 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
         return;
     }
     set->is_hanging = true;
-    for (sample.device = 0; sample.device < set->count; sample.device++) {
+    for (i = 0; i < set->count; i++) {
+        probe_clear(&sample, i);
+        sample.state = DEVICE_STALE;
+        sample.begun_at_ms = since_ms;
+        sample.reason = "the driver hangs";
         set->on_sample(set->arg, &sample);
     }
 }
@@ -75,14 +79,26 @@ static int watch(struct device_set *set, struct event_base *base)
     return E_OK;
 }
 
+static struct probe *create_probe(const struct device_config *config)
+{
+    switch (config->kind) {
+    case DEVICE_NVML:
+        return probe_nvml();
+    case DEVICE_SIMULATED:
+        return probe_simulated(config);
+    case DEVICE_DECLARED:
+        break; /* Not measured, so without a probe. */
+    }
+    return NULL;
+}
+
 static int measure(struct device_set *set,
                    const struct device_config *config,
                    struct event_base *base,
                    struct buf *why)
 {
     uint32_t open_ms = config->open_ms != 0 ? config->open_ms : DEVICE_OPEN_MS;
-    struct probe *probe =
-        config->kind == DEVICE_NVML ? probe_nvml() : probe_simulated(config);
+    struct probe *probe = create_probe(config);
     int rc;
 
     if (probe == NULL) {

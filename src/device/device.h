@@ -26,11 +26,15 @@ enum {
     DEVICES_MAX = 64,
     DEVICE_UUID_SIZE = 96, /* NVML's own bound. */
     DEVICE_NAME_SIZE = 96,
+    DEVICE_DRIVER_SIZE = 80, /* NVML's own bound. */
+    DEVICE_PROCESSES_MAX = 128,
     DEVICE_IDLE_MS = 1000,  /* Sampling period while nobody waits, */
     DEVICE_WANTED_MS = 15,  /* and while somebody waits for VRAM. */
     DEVICE_STALE_MS = 2000, /* Silence or errors for so long: STALE. */
     DEVICE_OPEN_MS = 15000  /* A driver that starts may take seconds. */
 };
+
+#define DEVICE_UNKNOWN UINT32_MAX /* A figure that is not to be had here. */
 
 enum device_kind {
     DEVICE_NVML,
@@ -41,7 +45,13 @@ enum device_kind {
 enum device_state {
     DEVICE_OK,
     DEVICE_STALE, /* No answer, or only errors, for DEVICE_STALE_MS. */
-    DEVICE_GONE   /* Off the bus. */
+    DEVICE_GONE   /* Off the bus, or its driver is. */
+};
+
+/* What a process does with a device. */
+enum device_use {
+    DEVICE_COMPUTE = (1 << 0),
+    DEVICE_GRAPHICS = (1 << 1)
 };
 
 /* What a device is; does not change while the set is open. */
@@ -50,14 +60,38 @@ struct device_info {
     uint32_t total_mib;
     char uuid[DEVICE_UUID_SIZE]; /* "GPU-...", the same after a restart. */
     char name[DEVICE_NAME_SIZE];
+    char driver[DEVICE_DRIVER_SIZE]; /* Its version; "" = not known. */
 };
 
-/* One measurement, or the news that there is none. */
+/* What one process uses of a device. */
+struct device_process {
+    uint32_t pid;      /* In this program's pid namespace. */
+    uint32_t used_mib; /* DEVICE_UNKNOWN = the driver does not say. */
+    uint32_t use;      /* Set of enum device_use. */
+};
+
+/* One measurement, or the news that there is none.  But for the first three
+ * and .reason all is valid where OK only. */
 struct device_sample {
     uint32_t device;
     enum device_state state;
-    uint32_t used_mib;    /* By everybody; valid where OK. */
     uint64_t begun_at_ms; /* clock_mono_ms() before the driver was asked. */
+    const char *reason;   /* Why it is not OK, static; NULL = no more is known
+                             than the state. */
+    uint32_t used_mib;    /* By everybody. */
+    /* Up to DEVICE_IDLE_MS older than the sample; each may be DEVICE_UNKNOWN.
+     */
+    uint32_t utilisation_percent;
+    uint32_t temperature_c;
+    uint32_t power_mw;
+    /* Who uses it, each pid once, and nobody else is known to.  The figures
+     * are taken after .used_mib and need not add up to it.  False: there is no
+     * such list, or not a whole one, and it is empty. */
+    bool processes_known;
+    uint32_t process_count;
+    struct device_process processes[DEVICE_PROCESSES_MAX];
+    uint32_t rest_count; /* Processes that did not fit into the list, */
+    uint32_t rest_mib;   /* and what they use together, as far as known. */
 };
 
 struct device_config {
@@ -69,7 +103,8 @@ struct device_config {
     uint32_t open_ms;             /* 0 = DEVICE_OPEN_MS. */
     /* Called in the loop's thread for every sample, and once for each change
      * to STALE or GONE.  Not called for DECLARED devices.  It may call all
-     * functions below but device_set_close(). */
+     * functions below but device_set_close().  @sample is borrowed for the
+     * call. */
     void (*on_sample)(void *arg, const struct device_sample *sample);
     void *arg;
 };

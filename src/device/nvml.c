@@ -212,7 +212,8 @@ static int restart(struct nvml *nvml)
     return nvml->is_initialized ? E_OK : E_IO;
 }
 
-static int nvml_sample(struct probe *probe, uint32_t index, uint32_t *used_mib)
+static int
+nvml_sample(struct probe *probe, uint32_t index, struct device_sample *out)
 {
     struct nvml *nvml = nvml_of(probe);
     unsigned long long total;
@@ -235,7 +236,7 @@ static int nvml_sample(struct probe *probe, uint32_t index, uint32_t *used_mib)
         return code == NVML_GPU_IS_LOST || code == NVML_NOT_FOUND ? E_NOT_FOUND
                                                                   : E_IO;
     }
-    *used_mib = (uint32_t)((used + (1u << 20) - 1) >> 20);
+    out->used_mib = (uint32_t)((used + (1u << 20) - 1) >> 20);
     return E_OK;
 }
 

@@ -20,13 +20,16 @@ struct probe_ops {
      */
     int (*open)(struct probe *probe, struct buf *why);
 
-    /* Measure what is used of device @index.
+    /* Measure device @index: fill in all of @out that is valid where OK, which
+     * probe_clear() has cleared.  On an error only .reason, if it is known.
      *
      * Errors:
      *   E_IO         not this time.
-     *   E_NOT_FOUND  it is off the bus.
+     *   E_NOT_FOUND  it is off the bus, or its driver is gone.
      */
-    int (*sample)(struct probe *probe, uint32_t index, uint32_t *used_mib);
+    int (*sample)(struct probe *probe,
+                  uint32_t index,
+                  struct device_sample *out);
 
     /* Free the probe, opened or not. */
     void (*close)(struct probe *probe);
@@ -38,6 +41,20 @@ struct probe {
     struct device_info infos[DEVICES_MAX];
     uint32_t count;
 };
+
+/* Make @sample one of device @index in which nothing is known. */
+void probe_clear(struct device_sample *sample, uint32_t index);
+
+/* Add to the list of @sample that @pid uses @used_mib (or DEVICE_UNKNOWN) in
+ * the way @use.  A process that is listed already has the figures added up;
+ * where the list is full it counts as rest. */
+void probe_add(struct device_sample *sample,
+               uint32_t pid,
+               uint32_t used_mib,
+               enum device_use use);
+
+/* Forget the list of @sample: it is not to be had, or not whole. */
+void probe_forget(struct device_sample *sample);
 
 /* Create the probe of NVIDIA's cards; NULL without memory. */
 struct probe *probe_nvml(void);

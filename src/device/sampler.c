@@ -103,6 +103,7 @@ static void judge(struct sampler *sampler,
                   int rc)
 {
     if (rc == E_OK) {
+        sample->reason = NULL;
         slot->failing_at_ms = 0;
         post(sampler, slot, sample);
         return;
@@ -137,13 +138,14 @@ static uint64_t due_after(const struct slot *slot, uint64_t begun_at_ms)
 static void take_sample(struct sampler *sampler, uint32_t index)
 {
     struct slot *slot = &sampler->slots[index];
-    struct device_sample sample = {.device = index, .state = DEVICE_OK};
+    struct device_sample sample;
     int rc;
 
+    probe_clear(&sample, index);
     sample.begun_at_ms = clock_mono_ms();
     sampler->busy_since_ms = sample.begun_at_ms;
     (void)pthread_mutex_unlock(&sampler->mutex);
-    rc = sampler->probe->ops->sample(sampler->probe, index, &sample.used_mib);
+    rc = sampler->probe->ops->sample(sampler->probe, index, &sample);
     (void)pthread_mutex_lock(&sampler->mutex);
     sampler->busy_since_ms = 0;
     judge(sampler, slot, &sample, rc);

@@ -77,8 +77,11 @@ static bool is_pid(const char *name)
            name[strspn(name, "0123456789")] == '\0' && strlen(name) <= 10;
 }
 
-/* Add what the file @name says to @used_mib. */
-static int add_file(int dirfd, const char *name, uint64_t *used_mib)
+/* Add what the file @name says to @out, and to @used_mib. */
+static int add_file(int dirfd,
+                    const char *name,
+                    struct device_sample *out,
+                    uint64_t *used_mib)
 {
     char text[LINE_SIZE];
     uint64_t size_mib;
@@ -96,11 +99,18 @@ static int add_file(int dirfd, const char *name, uint64_t *used_mib)
         return E_IO;
     }
     *used_mib += size_mib;
+    probe_add(out, (uint32_t)strtoul(name, NULL, 10),
+              size_mib < DEVICE_UNKNOWN ? (uint32_t)size_mib
+                                        : DEVICE_UNKNOWN - 1,
+              DEVICE_COMPUTE);
     return E_OK;
 }
 
 /* Add what the files of the directory @path say. */
-static int add_dir(const char *path, bool is_needed, uint64_t *used_mib)
+static int add_dir(const char *path,
+                   bool is_needed,
+                   struct device_sample *out,
+                   uint64_t *used_mib)
 {
     DIR *dir = opendir(path);
     const struct dirent *entry;
@@ -111,7 +121,7 @@ static int add_dir(const char *path, bool is_needed, uint64_t *used_mib)
     }
     while (rc == E_OK && (entry = readdir(dir)) != NULL) {
         if (entry->d_type != DT_DIR) {
-            rc = add_file(dirfd(dir), entry->d_name, used_mib);
+            rc = add_file(dirfd(dir), entry->d_name, out, used_mib);
         }
     }
     (void)closedir(dir);
@@ -119,7 +129,7 @@ static int add_dir(const char *path, bool is_needed, uint64_t *used_mib)
 }
 
 static int
-simulated_sample(struct probe *probe, uint32_t index, uint32_t *used_mib)
+simulated_sample(struct probe *probe, uint32_t index, struct device_sample *out)
 {
     struct simulated *cards = simulated_of(probe);
     uint32_t total_mib = probe->infos[index].total_mib;
@@ -130,12 +140,13 @@ simulated_sample(struct probe *probe, uint32_t index, uint32_t *used_mib)
     if (asprintf(&path, "%s/%u", cards->dir, index) < 0) {
         return E_IO;
     }
-    rc = add_dir(path, false, &sum);
+    rc = add_dir(path, false, out, &sum);
     if (rc == E_OK && index == 0) {
-        rc = add_dir(cards->dir, true, &sum);
+        rc = add_dir(cards->dir, true, out, &sum);
     }
     free(path);
-    *used_mib = sum < total_mib ? (uint32_t)sum : total_mib;
+    out->used_mib = sum < total_mib ? (uint32_t)sum : total_mib;
+    out->processes_known = true;
     return rc;
 }
 

@@ -119,6 +119,54 @@ static void files_of_living_processes_count(void **state)
     rig_release(&rig);
 }
 
+/* What @pid uses in the last sample of device 0; DEVICE_UNKNOWN where it is
+ * not listed. */
+static uint32_t used_by(const struct rig *rig, uint32_t pid)
+{
+    const struct device_sample *sample = &rig->last[0];
+    uint32_t i;
+
+    for (i = 0; i < sample->process_count; i++) {
+        if (sample->processes[i].pid == pid) {
+            return sample->processes[i].used_mib;
+        }
+    }
+    return DEVICE_UNKNOWN;
+}
+
+/* C1, C8: who uses what is known, as with a driver that tells; and nothing is
+ * made up that a directory of files cannot say. */
+static void each_process_has_its_own_figure(void **state)
+{
+    struct rig rig;
+    char name[128];
+    uint32_t me = (uint32_t)getpid();
+    uint32_t parent = (uint32_t)getppid();
+
+    (void)state;
+    open_cards(&rig);
+    (void)snprintf(name, sizeof name, "%s/0", rig.dir);
+    assert_int_equal(mkdir(name, 0700), 0);
+    (void)snprintf(name, sizeof name, "%u", me);
+    rig_write(&rig, name, "300");
+    (void)snprintf(name, sizeof name, "0/%u", me);
+    rig_write(&rig, name, "100");
+    (void)snprintf(name, sizeof name, "%u", parent);
+    rig_write(&rig, name, "600");
+    device_want(rig.set, 0, true);
+    rig_until(&rig, first_uses_1000);
+    assert_true(rig.last[0].processes_known);
+    assert_int_equal(rig.last[0].process_count, 2);
+    assert_int_equal(used_by(&rig, me), 400);
+    assert_int_equal(rig.last[0].processes[0].use, DEVICE_COMPUTE);
+    assert_int_equal(used_by(&rig, parent), 600);
+    assert_int_equal(rig.last[0].rest_count, 0);
+    assert_true(rig.last[0].utilisation_percent == DEVICE_UNKNOWN);
+    assert_true(rig.last[0].temperature_c == DEVICE_UNKNOWN);
+    assert_true(rig.last[0].power_mw == DEVICE_UNKNOWN);
+    rig_release(&rig);
+}
+
 /* A crashed holder's memory is free, also before it is waited for. */
 static void dead_processes_count_nothing(void **state)
 {
@@ -242,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cards_are_described),
         cmocka_unit_test(files_of_living_processes_count),
+        cmocka_unit_test(each_process_has_its_own_figure),
         cmocka_unit_test(dead_processes_count_nothing),
         cmocka_unit_test(unreadable_figures_are_no_figures),
         cmocka_unit_test(sample_asked_for_is_begun_afterwards),
