@@ -1,5 +1,6 @@
 #include "daemon/gpus.h"
 
+#include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
@@ -70,8 +71,14 @@ open_kind(struct daemon *daemon, enum device_kind kind, struct buf *why)
                                    .on_sample = on_sample,
                                    .arg = daemon};
 
-    return device_set_open(&config, loop_base(daemon->loop), &daemon->devices,
-                           why);
+    int rc = device_set_open(&config, loop_base(daemon->loop), &daemon->devices,
+                             why);
+
+    if (rc == E_OK && why->size > 0) {
+        log_warn("%s", buf_string(why));
+        buf_clear(why);
+    }
+    return rc;
 }
 
 /* Return what the configuration's kind means here.  Without a word about GPUs

@@ -83,7 +83,7 @@ static struct probe *create_probe(const struct device_config *config)
 {
     switch (config->kind) {
     case DEVICE_NVML:
-        return probe_nvml();
+        return probe_nvml(config);
     case DEVICE_SIMULATED:
         return probe_simulated(config);
     case DEVICE_DECLARED:

@@ -88,6 +88,7 @@ struct device_sample {
      * are taken after .used_mib and need not add up to it.  False: there is no
      * such list, or not a whole one, and it is empty. */
     bool processes_known;
+    const char *processes_reason; /* Why not, static; NULL where known. */
     uint32_t process_count;
     struct device_process processes[DEVICE_PROCESSES_MAX];
     uint32_t rest_count; /* Processes that did not fit into the list, */
@@ -99,6 +100,7 @@ struct device_config {
     const char *dir;              /* SIMULATED: made where it is missing. */
     const uint32_t *capacity_mib; /* SIMULATED and DECLARED. */
     uint32_t count;               /* Likewise; 1 to DEVICES_MAX. */
+    const char *proc;             /* NVML: NULL = "/proc". */
     uint32_t stale_ms;            /* 0 = DEVICE_STALE_MS. */
     uint32_t open_ms;             /* 0 = DEVICE_OPEN_MS. */
     /* Called in the loop's thread for every sample, and once for each change
@@ -112,7 +114,8 @@ struct device_config {
 /* Find the devices and begin to sample them.
  *
  * @config is borrowed for the call, @base until device_set_close().  On an
- * error the cause is appended to @why as a message for people.
+ * error the cause is appended to @why as a message for people; without one,
+ * what is to be said about devices that were left out.
  *
  * Errors:
  *   E_NOT_FOUND  NVML: there is no driver library, or no GPU.

@@ -1,83 +1,44 @@
 /* NVIDIA's cards through NVML, the driver's own library.
  *
- * It is loaded at run time: the same program runs where there is no driver.
- * What is used of its interface is declared here, from its documentation; its
- * binary interface is stable, and only the functions in the table are called.
+ * A card that fails is looked up again by its UUID.  If that does not help,
+ * the library is started again, since a card that was off the bus, or whose
+ * driver was reloaded, is never found otherwise; but ever more seldom, since a
+ * start takes seconds on some machines and all other cards wait for it.
  */
+#include "device/nvml_api.h"
+#include "device/nvml_processes.h"
 #include "device/probe.h"
 
-#include <dlfcn.h>
-#include <stdio.h>
+#include "base/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-enum nvml_code {
-    NVML_SUCCESS = 0,
-    NVML_NOT_SUPPORTED = 3,
-    NVML_NOT_FOUND = 6,
-    NVML_DRIVER_NOT_LOADED = 9,
-    NVML_NO_FUNCTION = 13,
-    NVML_GPU_IS_LOST = 15,
-    NVML_WRONG_VERSION = 25
+enum {
+    RESTART_MS = 1000, /* From one start of the library to the next, at first */
+    RESTART_MS_MAX = 30000 /* and at last. */
 };
 
-struct nvml_handle; /* Opaque, the library's. */
-
-struct nvml_memory {
-    unsigned long long total; /* Bytes; so are the others. */
-    unsigned long long free;
-    unsigned long long used; /* With what the driver keeps for itself. */
-};
-
-struct nvml_memory_v2 {
-    unsigned int version;
-    unsigned long long total;
-    unsigned long long reserved; /* By the driver, never anybody's. */
-    unsigned long long free;
-    unsigned long long used; /* Without it. */
-};
-
-#define NVML_MEMORY_V2 \
-    ((unsigned int)(sizeof(struct nvml_memory_v2) | (2u << 24)))
-
-struct nvml_api {
-    int (*init)(void);
-    int (*shutdown)(void);
-    const char *(*error)(int code);
-    int (*count)(unsigned int *count);
-    int (*by_index)(unsigned int index, struct nvml_handle **out);
-    int (*by_uuid)(const char *uuid, struct nvml_handle **out);
-    int (*name)(struct nvml_handle *gpu, char *out, unsigned int size);
-    int (*uuid)(struct nvml_handle *gpu, char *out, unsigned int size);
-    int (*memory)(struct nvml_handle *gpu, struct nvml_memory *out);
-    /* NULL before driver 510. */
-    int (*memory_v2)(struct nvml_handle *gpu, struct nvml_memory_v2 *out);
-};
-
-#define SYMBOL(member) offsetof(struct nvml_api, member)
-
-static const struct {
-    const char *name;
-    size_t offset;
-    bool is_needed;
-} symbols[] = {
-    {"nvmlInit_v2", SYMBOL(init), true},
-    {"nvmlShutdown", SYMBOL(shutdown), true},
-    {"nvmlErrorString", SYMBOL(error), true},
-    {"nvmlDeviceGetCount_v2", SYMBOL(count), true},
-    {"nvmlDeviceGetHandleByIndex_v2", SYMBOL(by_index), true},
-    {"nvmlDeviceGetHandleByUUID", SYMBOL(by_uuid), true},
-    {"nvmlDeviceGetName", SYMBOL(name), true},
-    {"nvmlDeviceGetUUID", SYMBOL(uuid), true},
-    {"nvmlDeviceGetMemoryInfo", SYMBOL(memory), true},
-    {"nvmlDeviceGetMemoryInfo_v2", SYMBOL(memory_v2), false},
+/* What a card says beside its VRAM; not asked for with every sample. */
+struct vitals {
+    uint64_t asked_at_ms; /* 0 = never. */
+    uint32_t utilisation_percent;
+    uint32_t temperature_c;
+    uint32_t power_mw;
 };
 
 struct nvml {
     struct probe probe;
     struct nvml_api api;
+    struct nvml_processes processes;
     struct nvml_handle *handles[DEVICES_MAX]; /* NULL = to be found again. */
+    struct vitals vitals[DEVICES_MAX];
+    uint64_t failing;       /* Set of the cards whose last sample failed. */
+    uint64_t restart_at_ms; /* Not before. */
+    uint64_t restart_ms;    /* The present distance. */
+    int start_code;         /* What the last start said. */
     bool is_initialized;
+    char proc[]; /* Where /proc is. */
 };
 
 static struct nvml *nvml_of(struct probe *probe)
@@ -85,28 +46,35 @@ static struct nvml *nvml_of(struct probe *probe)
     return (struct nvml *)(void *)probe;
 }
 
-static int load(struct nvml *nvml, struct buf *why)
+/* ---- What a code means -------------------------------------------------- */
+
+/* The codes after which the card is not there, rather than hard to ask. */
+static const struct {
+    int code;
+    const char *reason;
+} gone[] = {
+    {NVML_UNINITIALIZED, "the NVIDIA driver is gone"},
+    {NVML_NOT_FOUND, "the NVIDIA driver does not find the card"},
+    {NVML_DRIVER_NOT_LOADED, "the NVIDIA driver is not loaded"},
+    {NVML_GPU_IS_LOST, "the card is off the bus"},
+    {NVML_RESET_REQUIRED, "the card needs a reset"},
+    {NVML_DRIVER_MISMATCH,
+     "the NVIDIA driver was replaced by another version: restart gpucoord"},
+};
+
+/* Say in @out what @code means. */
+static int judge(const struct nvml *nvml, int code, struct device_sample *out)
 {
-    void *library =
-        dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     size_t i;
 
-    /* It is never unloaded: a call that hangs may come back at any time. */
-    if (library == NULL) {
-        buf_printf(why, "no NVIDIA driver: %s", dlerror());
-        return E_NOT_FOUND;
-    }
-    for (i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
-        void *symbol = dlsym(library, symbols[i].name);
-
-        if (symbol == NULL && symbols[i].is_needed) {
-            buf_printf(why, "the NVIDIA driver is too old: it has no %s",
-                       symbols[i].name);
-            return E_IO;
+    for (i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        if (gone[i].code == code) {
+            out->reason = gone[i].reason;
+            return E_NOT_FOUND;
         }
-        memcpy((char *)&nvml->api + symbols[i].offset, &symbol, sizeof symbol);
     }
-    return E_OK;
+    out->reason = nvml->api.error(code);
+    return E_IO;
 }
 
 /* Say what failed, in the driver's words. */
@@ -118,6 +86,8 @@ fail(const struct nvml *nvml, const char *what, int code, struct buf *why)
                ? E_NOT_FOUND
                : E_IO;
 }
+
+/* ---- Measuring ---------------------------------------------------------- */
 
 /* What can be used of @gpu in all, and what is used of it, in bytes. */
 static int measure(const struct nvml *nvml,
@@ -146,14 +116,58 @@ static int measure(const struct nvml *nvml,
     return code;
 }
 
-static int describe(struct nvml *nvml, uint32_t index, struct buf *why)
+static void
+ask_vitals(const struct nvml *nvml, struct nvml_handle *gpu, struct vitals *out)
+{
+    struct nvml_utilization utilization;
+    unsigned int figure;
+
+    *out = (struct vitals){.asked_at_ms = clock_mono_ms(),
+                           .utilisation_percent = DEVICE_UNKNOWN,
+                           .temperature_c = DEVICE_UNKNOWN,
+                           .power_mw = DEVICE_UNKNOWN};
+    if (nvml->api.utilization != NULL &&
+        nvml->api.utilization(gpu, &utilization) == NVML_SUCCESS) {
+        out->utilisation_percent = utilization.gpu;
+    }
+    if (nvml->api.temperature != NULL &&
+        nvml->api.temperature(gpu, NVML_TEMPERATURE_GPU, &figure) ==
+            NVML_SUCCESS) {
+        out->temperature_c = figure;
+    }
+    if (nvml->api.power != NULL &&
+        nvml->api.power(gpu, &figure) == NVML_SUCCESS) {
+        out->power_mw = figure;
+    }
+}
+
+/* They cost as much as the VRAM does, and nobody waits for them: they are as
+ * old as a sample may be that nobody waits for. */
+static void
+add_vitals(struct nvml *nvml, uint32_t index, struct device_sample *out)
+{
+    struct vitals *vitals = &nvml->vitals[index];
+
+    if (vitals->asked_at_ms == 0 ||
+        clock_mono_ms() - vitals->asked_at_ms >= DEVICE_IDLE_MS) {
+        ask_vitals(nvml, nvml->handles[index], vitals);
+    }
+    out->utilisation_percent = vitals->utilisation_percent;
+    out->temperature_c = vitals->temperature_c;
+    out->power_mw = vitals->power_mw;
+}
+
+/* ---- Opening ------------------------------------------------------------ */
+
+/* Describe the card that the driver calls @number as our @index. */
+static int describe(struct nvml *nvml, uint32_t number, uint32_t index)
 {
     struct device_info *info = &nvml->probe.infos[index];
     unsigned long long total = 0;
     unsigned long long used;
-    int code = nvml->api.by_index(index, &nvml->handles[index]);
+    int code = nvml->api.by_index(number, &nvml->handles[index]);
 
-    info->index = index;
+    *info = (struct device_info){.index = index};
     if (code == NVML_SUCCESS) {
         code =
             nvml->api.uuid(nvml->handles[index], info->uuid, sizeof info->uuid);
@@ -165,20 +179,45 @@ static int describe(struct nvml *nvml, uint32_t index, struct buf *why)
     if (code == NVML_SUCCESS) {
         code = measure(nvml, nvml->handles[index], &total, &used);
     }
-    if (code != NVML_SUCCESS) {
-        return fail(nvml, "does not describe a GPU", code, why);
+    if (code == NVML_SUCCESS && nvml->api.driver != NULL &&
+        nvml->api.driver(info->driver, sizeof info->driver) != NVML_SUCCESS) {
+        info->driver[0] = '\0';
     }
     info->total_mib = (uint32_t)(total >> 20);
-    return E_OK;
+    return code;
+}
+
+/* Describe all cards; one that cannot be is left out, if there are others. */
+static int describe_all(struct nvml *nvml, uint32_t count, struct buf *why)
+{
+    struct probe *probe = &nvml->probe;
+    int first_code = NVML_SUCCESS;
+    uint32_t i;
+
+    for (i = 0; i < count && probe->count < DEVICES_MAX; i++) {
+        int code = describe(nvml, i, probe->count);
+
+        if (code == NVML_SUCCESS) {
+            probe->count++;
+            continue;
+        }
+        buf_printf(why, "%sGPU %u is left out: the NVIDIA driver says: %s",
+                   why->size == 0 ? "" : "; ", i, nvml->api.error(code));
+        first_code = first_code == NVML_SUCCESS ? code : first_code;
+    }
+    if (probe->count > 0) {
+        return E_OK;
+    }
+    buf_clear(why);
+    return fail(nvml, "does not describe a GPU", first_code, why);
 }
 
 static int nvml_open(struct probe *probe, struct buf *why)
 {
     struct nvml *nvml = nvml_of(probe);
     unsigned int count = 0;
-    uint32_t i;
     int code;
-    int rc = load(nvml, why);
+    int rc = nvml_api_load(&nvml->api, why);
 
     if (rc != E_OK) {
         return rc;
@@ -196,47 +235,78 @@ static int nvml_open(struct probe *probe, struct buf *why)
         buf_text(why, "the NVIDIA driver has no GPU");
         return E_NOT_FOUND;
     }
-    probe->count = count < DEVICES_MAX ? count : DEVICES_MAX;
-    for (i = 0; i < probe->count && rc == E_OK; i++) {
-        rc = describe(nvml, i, why);
-    }
-    return rc;
+    nvml_processes_init(&nvml->processes, &nvml->api, nvml->proc);
+    return describe_all(nvml, count, why);
 }
 
-/* Start the library again after a failure: the only way to a card that was
- * off the bus.  All handles were the old start's. */
-static int restart(struct nvml *nvml)
+/* ---- Sampling ----------------------------------------------------------- */
+
+/* End the library, so that the next sample starts it again: all handles were
+ * this start's. */
+static void stop(struct nvml *nvml)
 {
+    (void)nvml->api.shutdown();
     memset(nvml->handles, 0, sizeof nvml->handles);
-    nvml->is_initialized = nvml->api.init() == NVML_SUCCESS;
-    return nvml->is_initialized ? E_OK : E_IO;
+    nvml->is_initialized = false;
+}
+
+/* Start the library again, if it is time. */
+static int start(struct nvml *nvml)
+{
+    uint64_t now_ms = clock_mono_ms();
+
+    if (now_ms >= nvml->restart_at_ms) {
+        nvml->start_code = nvml->api.init();
+        nvml->is_initialized = nvml->start_code == NVML_SUCCESS;
+        nvml->restart_at_ms = now_ms + nvml->restart_ms;
+        nvml->restart_ms = nvml->restart_ms * 2 < RESTART_MS_MAX
+                               ? nvml->restart_ms * 2
+                               : RESTART_MS_MAX;
+    }
+    return nvml->start_code;
+}
+
+static int ask(struct nvml *nvml, uint32_t index, uint64_t *used)
+{
+    unsigned long long total;
+    unsigned long long bytes = 0;
+    int code = nvml->is_initialized ? NVML_SUCCESS : start(nvml);
+
+    if (code == NVML_SUCCESS && nvml->handles[index] == NULL) {
+        code = nvml->api.by_uuid(nvml->probe.infos[index].uuid,
+                                 &nvml->handles[index]);
+    }
+    if (code == NVML_SUCCESS) {
+        code = measure(nvml, nvml->handles[index], &total, &bytes);
+    }
+    *used = bytes;
+    return code;
 }
 
 static int
 nvml_sample(struct probe *probe, uint32_t index, struct device_sample *out)
 {
     struct nvml *nvml = nvml_of(probe);
-    unsigned long long total;
-    unsigned long long used = 0;
-    int code = NVML_SUCCESS;
+    uint64_t used;
+    int code = ask(nvml, index, &used);
 
-    if (!nvml->is_initialized && restart(nvml) != E_OK) {
-        return E_IO;
-    }
-    if (nvml->handles[index] == NULL) {
-        code =
-            nvml->api.by_uuid(probe->infos[index].uuid, &nvml->handles[index]);
-    }
-    if (code == NVML_SUCCESS) {
-        code = measure(nvml, nvml->handles[index], &total, &used);
-    }
     if (code != NVML_SUCCESS) {
-        (void)nvml->api.shutdown();
-        nvml->is_initialized = false;
-        return code == NVML_GPU_IS_LOST || code == NVML_NOT_FOUND ? E_NOT_FOUND
-                                                                  : E_IO;
+        nvml->failing |= UINT64_C(1) << index;
+        nvml->handles[index] = NULL;
+        nvml->vitals[index].asked_at_ms = 0;
+        if (nvml->is_initialized && clock_mono_ms() >= nvml->restart_at_ms) {
+            stop(nvml);
+        }
+        return judge(nvml, code, out);
+    }
+    nvml->failing &= ~(UINT64_C(1) << index);
+    if (nvml->failing == 0) {
+        nvml->restart_ms = RESTART_MS;
     }
     out->used_mib = (uint32_t)((used + (1u << 20) - 1) >> 20);
+    nvml_processes_read(&nvml->processes, &nvml->api, nvml->handles[index],
+                        out);
+    add_vitals(nvml, index, out);
     return E_OK;
 }
 
@@ -247,6 +317,7 @@ static void nvml_close(struct probe *probe)
     if (nvml->is_initialized) {
         (void)nvml->api.shutdown();
     }
+    nvml_processes_release(&nvml->processes);
     free(nvml);
 }
 
@@ -256,13 +327,17 @@ static const struct probe_ops nvml_ops = {
     .close = nvml_close,
 };
 
-struct probe *probe_nvml(void)
+struct probe *probe_nvml(const struct device_config *config)
 {
-    struct nvml *nvml = calloc(1, sizeof *nvml);
+    const char *proc = config->proc != NULL ? config->proc : "/proc";
+    size_t size = strlen(proc) + 1;
+    struct nvml *nvml = calloc(1, sizeof *nvml + size);
 
     if (nvml == NULL) {
         return NULL;
     }
     nvml->probe.ops = &nvml_ops;
+    nvml->restart_ms = RESTART_MS;
+    memcpy(nvml->proc, proc, size);
     return &nvml->probe;
 }

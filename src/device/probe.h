@@ -11,7 +11,8 @@
 struct probe;
 
 struct probe_ops {
-    /* Find the devices: fill .infos and .count.
+    /* Find the devices: fill .infos and .count.  Without an error, @why is
+     * what is to be said about devices that were left out.
      *
      * Errors, with the cause appended to @why:
      *   E_NOT_FOUND  there are none.
@@ -53,11 +54,13 @@ void probe_add(struct device_sample *sample,
                uint32_t used_mib,
                enum device_use use);
 
-/* Forget the list of @sample: it is not to be had, or not whole. */
-void probe_forget(struct device_sample *sample);
+/* Forget the list of @sample: it is not to be had, or not whole, for @reason,
+ * static, or NULL. */
+void probe_forget(struct device_sample *sample, const char *reason);
 
-/* Create the probe of NVIDIA's cards; NULL without memory. */
-struct probe *probe_nvml(void);
+/* Create the probe of NVIDIA's cards; @config is copied.  NULL without memory.
+ */
+struct probe *probe_nvml(const struct device_config *config);
 
 /* Create the probe of cards that are files; @config is copied.  NULL without
  * memory. */

@@ -11,12 +11,13 @@ void probe_clear(struct device_sample *sample, uint32_t index)
     sample->utilisation_percent = DEVICE_UNKNOWN;
     sample->temperature_c = DEVICE_UNKNOWN;
     sample->power_mw = DEVICE_UNKNOWN;
-    probe_forget(sample);
+    probe_forget(sample, NULL);
 }
 
-void probe_forget(struct device_sample *sample)
+void probe_forget(struct device_sample *sample, const char *reason)
 {
     sample->processes_known = false;
+    sample->processes_reason = reason;
     sample->process_count = 0;
     sample->rest_count = 0;
     sample->rest_mib = 0;

@@ -69,7 +69,8 @@ static void what_does_not_fit_is_counted(void **state)
     assert_int_equal(sample.processes[0].used_mib, 15);
     assert_int_equal(sample.rest_count, 4);
     assert_int_equal(sample.rest_mib, 30);
-    probe_forget(&sample);
+    probe_forget(&sample, "no");
+    assert_string_equal(sample.processes_reason, "no");
     assert_int_equal(sample.process_count + sample.rest_count, 0);
     assert_int_equal(sample.rest_mib, 0);
 }

@@ -9,6 +9,8 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void on_sample(void *arg, const struct device_sample *sample)
 {
@@ -60,6 +62,21 @@ void rig_write(const struct rig *rig, const char *name, const char *text)
     (void)fputs(text, file);
     assert_int_equal(fclose(file), 0);
     assert_int_equal(rename(beside, path), 0);
+}
+
+void rig_namespace(const struct rig *rig, const char *link)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/self", rig->dir);
+    (void)mkdir(path, 0700);
+    (void)snprintf(path, sizeof path, "%s/self/ns", rig->dir);
+    (void)mkdir(path, 0700);
+    (void)snprintf(path, sizeof path, "%s/self/ns/pid", rig->dir);
+    (void)unlink(path);
+    if (link != NULL) {
+        assert_int_equal(symlink(link, path), 0);
+    }
 }
 
 static int

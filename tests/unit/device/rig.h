@@ -32,6 +32,10 @@ void rig_until(struct rig *rig, bool (*is_done)(const struct rig *rig));
 /* Write @text to the file @name in the directory, in one step. */
 void rig_write(const struct rig *rig, const char *name, const char *text);
 
+/* Make the rig's directory a /proc whose pid namespace is @link; NULL = none
+ * that can be read. */
+void rig_namespace(const struct rig *rig, const char *link);
+
 /* Close the set and remove the directory. */
 void rig_release(struct rig *rig);
 
