@@ -26,8 +26,9 @@ enum {
 /* ---- What it says ----------------------------------------------------- */
 
 enum config_gpus_kind {
-    CONFIG_GPUS_AUTO,      /* NVML if it is there; the caller decides else. */
+    CONFIG_GPUS_AUTO,      /* NVML's cards; AMD's where there are none. */
     CONFIG_GPUS_NVML,      /* NVML or nothing. */
+    CONFIG_GPUS_AMDGPU,    /* AMD's or nothing. */
     CONFIG_GPUS_SIMULATED, /* .dir and .capacity_mib. */
     CONFIG_GPUS_DECLARED   /* .capacity_mib; never measured. */
 };
@@ -35,8 +36,10 @@ enum config_gpus_kind {
 struct config_gpus {
     enum config_gpus_kind kind;
     uint32_t capacity_mib[CORE_DEVICES_MAX];
-    uint32_t count;  /* 0 for AUTO and NVML. */
-    const char *dir; /* Of SIMULATED, also where the file names none. */
+    uint32_t count;    /* 0 for AUTO, NVML and AMDGPU. */
+    const char *dir;   /* Of SIMULATED, also where the file names none. */
+    const char *sysfs; /* Of AMDGPU; NULL = "/sys". */
+    const char *proc;  /* Of NVML and AMDGPU; NULL = "/proc". */
 };
 
 /* How VRAM of a device is accounted for. */

@@ -33,6 +33,8 @@ static void keep_gpus(struct config_loader *loader, const struct config *now)
     size_t size = now->gpus.count * sizeof gpus->capacity_mib[0];
 
     keep_text(loader, &gpus->dir, now->gpus.dir, "gpus.dir");
+    keep_text(loader, &gpus->sysfs, now->gpus.sysfs, "gpus.amdgpu.sysfs");
+    keep_text(loader, &gpus->proc, now->gpus.proc, "gpus' proc");
     if (gpus->kind == now->gpus.kind && gpus->count == now->gpus.count &&
         memcmp(gpus->capacity_mib, now->gpus.capacity_mib, size) == 0) {
         return;

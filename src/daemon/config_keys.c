@@ -60,9 +60,11 @@ const struct config_key config_keys[] = {
      .standard = "auto",
      .text = config_read_gpus,
      .node = config_read_gpus_node,
-     .help = "auto (NVIDIA where there is one), nvml, {simulated: [24576, "
-             "8192], dir: PATH} for cards that are files, or {declared: "
-             "[24576]} for cards nobody can measure; sizes in MiB"},
+     .help = "auto (NVIDIA's where there are any, else AMD's), nvml, amdgpu, "
+             "{simulated: [24576, 8192], dir: PATH} for cards that are files, "
+             "or {declared: [24576]} for cards nobody can measure; sizes in "
+             "MiB. {amdgpu: {sysfs: PATH, proc: PATH}} and {nvml: {proc: "
+             "PATH}} where /sys and /proc are elsewhere"},
     {.path = "verify",
      .type = CONFIG_WORD,
      .offset = ROOT(vram.is_measured),

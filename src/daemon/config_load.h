@@ -212,13 +212,14 @@ bool config_read_hosts(struct config_loader *loader,
 void config_read_hosts_node(struct config_loader *loader,
                             const yaml_node_t *node);
 
-/* Read `gpus`: "auto" or "nvml". */
+/* Read `gpus`: "auto", "nvml" or "amdgpu". */
 bool config_read_gpus(struct config_loader *loader,
                       const char *text,
                       struct config *config,
                       struct buf *why);
 
-/* Read `gpus`: {simulated: [...], dir: PATH} or {declared: [...]}. */
+/* Read `gpus`: {simulated: [...], dir: PATH}, {declared: [...]}, {nvml: {proc:
+ * PATH}} or {amdgpu: {sysfs: PATH, proc: PATH}}. */
 void config_read_gpus_node(struct config_loader *loader,
                            const yaml_node_t *node);
 

@@ -68,6 +68,8 @@ open_kind(struct daemon *daemon, enum device_kind kind, struct buf *why)
                                    .dir = gpus->dir,
                                    .capacity_mib = gpus->capacity_mib,
                                    .count = gpus->count,
+                                   .sysfs = gpus->sysfs,
+                                   .proc = gpus->proc,
                                    .on_sample = on_sample,
                                    .arg = daemon};
 
@@ -81,20 +83,38 @@ open_kind(struct daemon *daemon, enum device_kind kind, struct buf *why)
     return rc;
 }
 
-/* Return what the configuration's kind means here.  Without a word about GPUs
- * those of NVIDIA are meant: a simulated card is never served unasked. */
-static enum device_kind kind_of(enum config_gpus_kind kind)
+/* Open what the configuration names.  Without a word about GPUs those of NVIDIA
+ * are meant, and those of AMD where there are none: a processor with graphics
+ * of its own beside an NVIDIA card is more common than two makes of cards.  A
+ * simulated card is never served unasked. */
+static int open_configured(struct daemon *daemon, struct buf *why)
 {
-    switch (kind) {
+    int rc;
+
+    switch (daemon->config->gpus.kind) {
     case CONFIG_GPUS_AUTO:
+        break;
     case CONFIG_GPUS_NVML:
-        return DEVICE_NVML;
+        return open_kind(daemon, DEVICE_NVML, why);
+    case CONFIG_GPUS_AMDGPU:
+        return open_kind(daemon, DEVICE_AMDGPU, why);
     case CONFIG_GPUS_SIMULATED:
-        return DEVICE_SIMULATED;
+        return open_kind(daemon, DEVICE_SIMULATED, why);
     case CONFIG_GPUS_DECLARED:
-        return DEVICE_DECLARED;
+        return open_kind(daemon, DEVICE_DECLARED, why);
     }
-    return DEVICE_NVML;
+    rc = open_kind(daemon, DEVICE_NVML, why);
+    if (rc == E_NOT_FOUND) {
+        struct buf amd;
+
+        buf_init(&amd, 0);
+        rc = open_kind(daemon, DEVICE_AMDGPU, &amd);
+        if (rc != E_OK) {
+            buf_printf(why, "; %s", buf_string(&amd));
+        }
+        buf_release(&amd);
+    }
+    return rc;
 }
 
 int gpus_configure(struct daemon *daemon)
@@ -119,7 +139,7 @@ int gpus_configure(struct daemon *daemon)
 
 int gpus_open(struct daemon *daemon, struct buf *why)
 {
-    int rc = open_kind(daemon, kind_of(daemon->config->gpus.kind), why);
+    int rc = open_configured(daemon, why);
 
     if (rc != E_OK) {
         return rc;

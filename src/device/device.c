@@ -84,6 +84,8 @@ static struct probe *create_probe(const struct device_config *config)
     switch (config->kind) {
     case DEVICE_NVML:
         return probe_nvml(config);
+    case DEVICE_AMDGPU:
+        return probe_amdgpu(config);
     case DEVICE_SIMULATED:
         return probe_simulated(config);
     case DEVICE_DECLARED:
@@ -180,6 +182,8 @@ const char *device_kind_name(enum device_kind kind)
     switch (kind) {
     case DEVICE_NVML:
         return "nvml";
+    case DEVICE_AMDGPU:
+        return "amdgpu";
     case DEVICE_SIMULATED:
         return "simulated";
     case DEVICE_DECLARED:

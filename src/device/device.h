@@ -6,6 +6,7 @@
  * the driver's first answer at most DEVICE_OPEN_MS, and device_set_close().
  *
  *   nvml.c       NVIDIA, through the driver's library, loaded at run time
+ *   amdgpu.c     AMD, through the files in which the kernel shows them
  *   simulated.c  a directory of files, for development and tests
  *   declared.c   a capacity and no measurement
  */
@@ -38,6 +39,7 @@ enum {
 
 enum device_kind {
     DEVICE_NVML,
+    DEVICE_AMDGPU,
     DEVICE_SIMULATED,
     DEVICE_DECLARED
 };
@@ -100,7 +102,8 @@ struct device_config {
     const char *dir;              /* SIMULATED: made where it is missing. */
     const uint32_t *capacity_mib; /* SIMULATED and DECLARED. */
     uint32_t count;               /* Likewise; 1 to DEVICES_MAX. */
-    const char *proc;             /* NVML: NULL = "/proc". */
+    const char *sysfs;            /* AMDGPU: NULL = "/sys". */
+    const char *proc;             /* NVML and AMDGPU: NULL = "/proc". */
     uint32_t stale_ms;            /* 0 = DEVICE_STALE_MS. */
     uint32_t open_ms;             /* 0 = DEVICE_OPEN_MS. */
     /* Called in the loop's thread for every sample, and once for each change
@@ -118,7 +121,8 @@ struct device_config {
  * what is to be said about devices that were left out.
  *
  * Errors:
- *   E_NOT_FOUND  NVML: there is no driver library, or no GPU.
+ *   E_NOT_FOUND  NVML: there is no driver library, or no GPU; AMDGPU: there
+ *                is no GPU.
  *   E_IO         the driver or the directory failed or did not answer.
  *   E_NOMEM      no memory.
  */

@@ -6,6 +6,7 @@
  * start takes seconds on some machines and all other cards wait for it.
  */
 #include "device/nvml_api.h"
+#include "device/nvml_figures.h"
 #include "device/nvml_processes.h"
 #include "device/probe.h"
 
@@ -19,20 +20,12 @@ enum {
     RESTART_MS_MAX = 30000 /* and at last. */
 };
 
-/* What a card says beside its VRAM; not asked for with every sample. */
-struct vitals {
-    uint64_t asked_at_ms; /* 0 = never. */
-    uint32_t utilisation_percent;
-    uint32_t temperature_c;
-    uint32_t power_mw;
-};
-
 struct nvml {
     struct probe probe;
     struct nvml_api api;
     struct nvml_processes processes;
     struct nvml_handle *handles[DEVICES_MAX]; /* NULL = to be found again. */
-    struct vitals vitals[DEVICES_MAX];
+    struct nvml_vitals vitals[DEVICES_MAX];
     uint64_t failing;       /* Set of the cards whose last sample failed. */
     uint64_t restart_at_ms; /* Not before. */
     uint64_t restart_ms;    /* The present distance. */
@@ -89,68 +82,16 @@ fail(const struct nvml *nvml, const char *what, int code, struct buf *why)
 
 /* ---- Measuring ---------------------------------------------------------- */
 
-/* What can be used of @gpu in all, and what is used of it, in bytes. */
-static int measure(const struct nvml *nvml,
-                   struct nvml_handle *gpu,
-                   unsigned long long *total,
-                   unsigned long long *used)
-{
-    struct nvml_memory_v2 second = {.version = NVML_MEMORY_V2};
-    struct nvml_memory first;
-    int code;
-
-    if (nvml->api.memory_v2 != NULL) {
-        code = nvml->api.memory_v2(gpu, &second);
-        if (code != NVML_NOT_SUPPORTED && code != NVML_NO_FUNCTION &&
-            code != NVML_WRONG_VERSION) {
-            *total = second.total - second.reserved;
-            *used = second.used;
-            return code;
-        }
-    }
-    code = nvml->api.memory(gpu, &first);
-    if (code == NVML_SUCCESS) {
-        *total = first.total;
-        *used = first.used;
-    }
-    return code;
-}
-
-static void
-ask_vitals(const struct nvml *nvml, struct nvml_handle *gpu, struct vitals *out)
-{
-    struct nvml_utilization utilization;
-    unsigned int figure;
-
-    *out = (struct vitals){.asked_at_ms = clock_mono_ms(),
-                           .utilisation_percent = DEVICE_UNKNOWN,
-                           .temperature_c = DEVICE_UNKNOWN,
-                           .power_mw = DEVICE_UNKNOWN};
-    if (nvml->api.utilization != NULL &&
-        nvml->api.utilization(gpu, &utilization) == NVML_SUCCESS) {
-        out->utilisation_percent = utilization.gpu;
-    }
-    if (nvml->api.temperature != NULL &&
-        nvml->api.temperature(gpu, NVML_TEMPERATURE_GPU, &figure) ==
-            NVML_SUCCESS) {
-        out->temperature_c = figure;
-    }
-    if (nvml->api.power != NULL &&
-        nvml->api.power(gpu, &figure) == NVML_SUCCESS) {
-        out->power_mw = figure;
-    }
-}
-
 /* They cost as much as the VRAM does, and nobody waits for them: they are as
  * old as a sample may be that nobody waits for. */
 static void
 add_vitals(struct nvml *nvml, uint32_t index, struct device_sample *out)
 {
-    struct vitals *vitals = &nvml->vitals[index];
+    struct nvml_vitals *vitals = &nvml->vitals[index];
 
     if (vitals->asked_at_ms == 0 ||
         clock_mono_ms() - vitals->asked_at_ms >= DEVICE_IDLE_MS) {
-        ask_vitals(nvml, nvml->handles[index], vitals);
+        nvml_vitals_ask(&nvml->api, nvml->handles[index], vitals);
     }
     out->utilisation_percent = vitals->utilisation_percent;
     out->temperature_c = vitals->temperature_c;
@@ -177,7 +118,7 @@ static int describe(struct nvml *nvml, uint32_t number, uint32_t index)
             nvml->api.name(nvml->handles[index], info->name, sizeof info->name);
     }
     if (code == NVML_SUCCESS) {
-        code = measure(nvml, nvml->handles[index], &total, &used);
+        code = nvml_memory_ask(&nvml->api, nvml->handles[index], &total, &used);
     }
     if (code == NVML_SUCCESS && nvml->api.driver != NULL &&
         nvml->api.driver(info->driver, sizeof info->driver) != NVML_SUCCESS) {
@@ -277,7 +218,8 @@ static int ask(struct nvml *nvml, uint32_t index, uint64_t *used)
                                  &nvml->handles[index]);
     }
     if (code == NVML_SUCCESS) {
-        code = measure(nvml, nvml->handles[index], &total, &bytes);
+        code =
+            nvml_memory_ask(&nvml->api, nvml->handles[index], &total, &bytes);
     }
     *used = bytes;
     return code;

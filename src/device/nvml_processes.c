@@ -13,11 +13,8 @@
  */
 #include "device/nvml_processes.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     RECORD_MAX = 32, /* Bytes of the largest record. */
@@ -28,25 +25,6 @@ enum {
     PATTERN = 0xA5   /* In no pid, no size and no id that is set. */
 };
 
-/* Where the kernel has the first pid namespace: PROC_PID_INIT_INO, in
- * include/linux/proc_ns.h since 3.8. */
-static const char first_namespace[] = "pid:[4026531836]";
-
-static bool is_first_namespace(const char *proc)
-{
-    char path[PATH_MAX];
-    char link[64];
-    ssize_t size;
-
-    (void)snprintf(path, sizeof path, "%s/self/ns/pid", proc);
-    size = readlink(path, link, sizeof link - 1);
-    if (size < 0) {
-        return false;
-    }
-    link[size] = '\0';
-    return strcmp(link, first_namespace) == 0;
-}
-
 void nvml_processes_init(struct nvml_processes *processes,
                          const struct nvml_api *api,
                          const char *proc)
@@ -54,7 +32,7 @@ void nvml_processes_init(struct nvml_processes *processes,
     uint32_t i;
 
     memset(processes, 0, sizeof *processes);
-    processes->is_foreign = !is_first_namespace(proc);
+    processes->is_foreign = !probe_owns_pids(proc);
     for (i = 0; i < NVML_LISTS; i++) {
         uint32_t version = NVML_LIST_VERSIONS;
 
@@ -161,36 +139,6 @@ static void add_records(const struct nvml_processes *processes,
     }
 }
 
-/* Add @list to @out.  A process in several lists has all of its VRAM in each,
- * so the larger figure counts. */
-static void merge(const struct device_sample *list, struct device_sample *out)
-{
-    uint32_t i;
-
-    for (i = 0; i < list->process_count; i++) {
-        const struct device_process *process = &list->processes[i];
-        uint32_t j = 0;
-
-        while (j < out->process_count &&
-               out->processes[j].pid != process->pid) {
-            j++;
-        }
-        if (j == out->process_count) {
-            probe_add(out, process->pid, process->used_mib,
-                      (enum device_use)process->use);
-            continue;
-        }
-        out->processes[j].use |= process->use;
-        if (out->processes[j].used_mib == DEVICE_UNKNOWN ||
-            (process->used_mib != DEVICE_UNKNOWN &&
-             process->used_mib > out->processes[j].used_mib)) {
-            out->processes[j].used_mib = process->used_mib;
-        }
-    }
-    out->rest_count += list->rest_count;
-    out->rest_mib += list->rest_mib;
-}
-
 /* Read one list; return why it is not known, NULL where it is. */
 static const char *read_list(struct nvml_processes *processes,
                              const struct nvml_api *api,
@@ -229,7 +177,7 @@ static const char *read_list(struct nvml_processes *processes,
     add_records(processes, count, stride,
                 which == NVML_GRAPHICS ? DEVICE_GRAPHICS : DEVICE_COMPUTE,
                 &list);
-    merge(&list, out);
+    probe_merge(&list, out);
     return NULL;
 }
 

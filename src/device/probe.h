@@ -58,9 +58,21 @@ void probe_add(struct device_sample *sample,
  * static, or NULL. */
 void probe_forget(struct device_sample *sample, const char *reason);
 
+/* Add the list @from to that of @sample: another list of the same card.  A
+ * process in both has all of its VRAM in each, so the larger figure counts. */
+void probe_merge(const struct device_sample *from,
+                 struct device_sample *sample);
+
+/* Say whether the pids that drivers give, which know no pid namespaces, are
+ * those of this program; @proc is where /proc is. */
+bool probe_owns_pids(const char *proc);
+
 /* Create the probe of NVIDIA's cards; @config is copied.  NULL without memory.
  */
 struct probe *probe_nvml(const struct device_config *config);
+
+/* Create the probe of AMD's cards; @config is copied.  NULL without memory. */
+struct probe *probe_amdgpu(const struct device_config *config);
 
 /* Create the probe of cards that are files; @config is copied.  NULL without
  * memory. */

@@ -1,5 +1,14 @@
 #include "device/probe.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where the kernel has the first pid namespace: PROC_PID_INIT_INO, in
+ * include/linux/proc_ns.h since 3.8. */
+static const char first_namespace[] = "pid:[4026531836]";
+
 void probe_clear(struct device_sample *sample, uint32_t index)
 {
     /* The list itself is not cleared: it is long, and bounded by its count. */
@@ -58,4 +67,47 @@ void probe_add(struct device_sample *sample,
             sample->rest_mib = sum_mib(sample->rest_mib, used_mib);
         }
     }
+}
+
+void probe_merge(const struct device_sample *from, struct device_sample *sample)
+{
+    uint32_t i;
+
+    for (i = 0; i < from->process_count; i++) {
+        const struct device_process *process = &from->processes[i];
+        struct device_process *found = sample->processes;
+        struct device_process *end = found + sample->process_count;
+
+        while (found < end && found->pid != process->pid) {
+            found++;
+        }
+        if (found == end) {
+            probe_add(sample, process->pid, process->used_mib,
+                      (enum device_use)process->use);
+            continue;
+        }
+        found->use |= process->use;
+        if (found->used_mib == DEVICE_UNKNOWN ||
+            (process->used_mib != DEVICE_UNKNOWN &&
+             process->used_mib > found->used_mib)) {
+            found->used_mib = process->used_mib;
+        }
+    }
+    sample->rest_count += from->rest_count;
+    sample->rest_mib = sum_mib(sample->rest_mib, from->rest_mib);
+}
+
+bool probe_owns_pids(const char *proc)
+{
+    char path[PATH_MAX];
+    char link[64];
+    ssize_t size;
+
+    (void)snprintf(path, sizeof path, "%s/self/ns/pid", proc);
+    size = readlink(path, link, sizeof link - 1);
+    if (size < 0) {
+        return false;
+    }
+    link[size] = '\0';
+    return strcmp(link, first_namespace) == 0;
 }

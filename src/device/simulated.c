@@ -10,6 +10,7 @@
 
 #include "base/paths.h"
 #include "base/units.h"
+#include "device/smallfile.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct simulated {
     struct probe probe;
@@ -36,25 +36,6 @@ static struct simulated *simulated_of(struct probe *probe)
     return (struct simulated *)(void *)probe;
 }
 
-/* Read the file @name in the directory @dirfd; false where it is not there or
- * does not fit. */
-static bool read_small(int dirfd, const char *name, char out[LINE_SIZE])
-{
-    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
-    ssize_t size;
-
-    if (fd < 0) {
-        return false;
-    }
-    size = read(fd, out, LINE_SIZE - 1);
-    (void)close(fd);
-    if (size < 0) {
-        return false;
-    }
-    out[size] = '\0';
-    return true;
-}
-
 /* Say whether the process lives; a zombie has given its memory back. */
 static bool is_alive(const char *pid)
 {
@@ -63,7 +44,7 @@ static bool is_alive(const char *pid)
     const char *state;
 
     (void)snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
-    if (!read_small(AT_FDCWD, path, text)) {
+    if (smallfile_read(AT_FDCWD, path, text, sizeof text) < 0) {
         return false;
     }
     state = strrchr(text, ')'); /* The name before it may hold anything. */
@@ -87,7 +68,8 @@ static int add_file(int dirfd,
     uint64_t size_mib;
     size_t size;
 
-    if (!is_pid(name) || !is_alive(name) || !read_small(dirfd, name, text)) {
+    if (!is_pid(name) || !is_alive(name) ||
+        smallfile_read(dirfd, name, text, sizeof text) < 0) {
         return E_OK; /* A file that went between two calls was removed. */
     }
     size = strlen(text);

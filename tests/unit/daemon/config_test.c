@@ -224,6 +224,28 @@ static void all_mistakes_are_named_at_once_with_their_places(void **state)
            "this version\n");
 }
 
+/* C12: by a word, or with the place where a container has the host's files. */
+static void amd_cards_are_named_in_two_ways(void **state)
+{
+    struct config config;
+
+    (void)state;
+    load_quiet("gpus: amdgpu\n", &config);
+    assert_int_equal(config.gpus.kind, CONFIG_GPUS_AMDGPU);
+    assert_null(config.gpus.sysfs);
+    config_release(&config);
+    load_quiet("gpus: {amdgpu: {sysfs: /host/sys, proc: /host/proc}}\n",
+               &config);
+    assert_int_equal(config.gpus.kind, CONFIG_GPUS_AMDGPU);
+    assert_string_equal(config.gpus.sysfs, "/host/sys");
+    assert_string_equal(config.gpus.proc, "/host/proc");
+    config_release(&config);
+    load_quiet("gpus: {nvml: {proc: /host/proc}}\n", &config);
+    assert_int_equal(config.gpus.kind, CONFIG_GPUS_NVML);
+    assert_string_equal(config.gpus.proc, "/host/proc");
+    config_release(&config);
+}
+
 /* Nobody is to believe that a later version's key is obeyed. */
 static void keys_of_later_versions_are_refused(void **state)
 {
@@ -233,7 +255,6 @@ static void keys_of_later_versions_are_refused(void **state)
            "mode: observe\n"
            "auth: {token: x}\n"
            "store: postgresql://db/x\n"
-           "gpus: amdgpu\n"
            "services:\n"
            "  s: {restart: [a, b], signals: x, engine: x, processes: x,\n"
            "      channels: {}}\n",
@@ -243,13 +264,11 @@ static void keys_of_later_versions_are_refused(void **state)
            "version\n"
            "f:4:7: 'auth' is not supported by this version\n"
            "f:5:8: 'store': PostgreSQL is not supported by this version\n"
-           "f:6:7: 'gpus': amdgpu is not supported by this version; declare "
-           "the cards, as {declared: [24576]}\n"
-           "f:8:16: 'services.s.restart' is not supported by this version\n"
-           "f:8:33: 'services.s.signals' is not supported by this version\n"
-           "f:8:44: 'services.s.engine' is not supported by this version\n"
-           "f:8:58: 'services.s.processes' is not supported by this version\n"
-           "f:9:17: 'services.s.channels' is not supported by this version\n");
+           "f:7:16: 'services.s.restart' is not supported by this version\n"
+           "f:7:33: 'services.s.signals' is not supported by this version\n"
+           "f:7:44: 'services.s.engine' is not supported by this version\n"
+           "f:7:58: 'services.s.processes' is not supported by this version\n"
+           "f:8:17: 'services.s.channels' is not supported by this version\n");
 }
 
 static void shapes_say_what_they_accept(void **state)
@@ -274,19 +293,32 @@ static void shapes_say_what_they_accept(void **state)
     refuse("hosts: [a/b, [c]]\n",
            "f:1:9: 'hosts': 'a/b' is not a host name, without port\n"
            "f:1:14: 'hosts': this is not a host name, without port\n");
-    refuse("gpus: cuda\n", "f:1:7: 'gpus': 'cuda' is not auto, nvml, "
-                           "{simulated: [24576]} or {declared: [24576]}\n");
+    refuse("gpus: cuda\n",
+           "f:1:7: 'gpus': 'cuda' is not auto, nvml, amdgpu, {simulated: "
+           "[24576]} or {declared: [24576]}\n");
     refuse("gpus: {simulated: [0], declared: [1], dir: x, x: y}\n",
            "f:1:20: 'gpus': a size is 1 MiB to 16 TiB, as 24576 or 24GiB\n"
-           "f:1:24: 'gpus' has one of simulated and declared, once\n"
+           "f:1:24: 'gpus' has one of simulated, declared, nvml and amdgpu, "
+           "once\n"
            "f:1:44: 'gpus': 'dir' is an absolute path\n"
-           "f:1:47: 'gpus' has one of simulated and declared, and dir\n");
+           "f:1:47: 'gpus' has one of simulated, declared, nvml and amdgpu, "
+           "and dir\n");
+    refuse("gpus: {amdgpu: all}\n",
+           "f:1:16: 'gpus' is a word as amdgpu, or {amdgpu: {sysfs: PATH, "
+           "proc: PATH}}\n");
+    refuse("gpus: {amdgpu: {sysfs: x, dir: /x}}\n",
+           "f:1:24: 'gpus': 'sysfs' is an absolute path\n"
+           "f:1:27: 'gpus.amdgpu' has sysfs and proc\n");
+    refuse("gpus: {nvml: {sysfs: /x}, dir: /x}\n",
+           "f:1:7: 'gpus': only simulated GPUs have a 'dir'\n"
+           "f:1:15: 'gpus.nvml' has proc\n");
     refuse("gpus: {declared: []}\n",
            "f:1:18: 'gpus' needs a list of sizes in MiB as [24576, 8192]\n");
     refuse("gpus: {dir: /x}\n",
-           "f:1:7: 'gpus' has one of simulated and declared\n");
-    refuse("gpus: [1]\n", "f:1:7: 'gpus' is auto, nvml, {simulated: [24576]} "
-                          "or {declared: [24576]}\n");
+           "f:1:7: 'gpus' has one of simulated, declared, nvml and amdgpu\n");
+    refuse("gpus: [1]\n",
+           "f:1:7: 'gpus' is auto, nvml, amdgpu, {simulated: [24576]} or "
+           "{declared: [24576]}\n");
     refuse("verify: null\n", "f:1:9: 'verify' is off or measured\n");
     refuse("shutdown: [1s]\n",
            "f:1:11: 'shutdown' is a time as 500ms, 30s, 5m or 1h\n");
@@ -741,6 +773,7 @@ int main(void)
         cmocka_unit_test(defaults_hold_without_a_file),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(all_mistakes_are_named_at_once_with_their_places),
+        cmocka_unit_test(amd_cards_are_named_in_two_ways),
         cmocka_unit_test(keys_of_later_versions_are_refused),
         cmocka_unit_test(shapes_say_what_they_accept),
         cmocka_unit_test(keys_are_judged_together),

@@ -51,8 +51,8 @@ void rig_until(struct rig *rig, bool (*is_done)(const struct rig *rig))
 
 void rig_write(const struct rig *rig, const char *name, const char *text)
 {
-    char beside[128];
-    char path[128];
+    char beside[320];
+    char path[320];
     FILE *file;
 
     (void)snprintf(beside, sizeof beside, "%s/.new", rig->dir);

@@ -1,0 +1,41 @@
+#include "device/smallfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int smallfile_read(int dirfd, const char *name, char *out, size_t size)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+    size_t total = 0;
+    ssize_t part = 1;
+    int saved;
+
+    if (fd < 0) {
+        return -1;
+    }
+    while (part > 0 && total < size - 1) {
+        part = read(fd, out + total, size - 1 - total);
+        total += part > 0 ? (size_t)part : 0;
+    }
+    saved = errno;
+    (void)close(fd);
+    errno = saved;
+    out[total] = '\0';
+    return part < 0 ? -1 : (int)total;
+}
+
+bool smallfile_number(int dirfd, const char *name, uint64_t *out)
+{
+    char text[64];
+    char *end;
+
+    if (smallfile_read(dirfd, name, text, sizeof text) <= 0 || text[0] < '0' ||
+        text[0] > '9') {
+        return false;
+    }
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return errno == 0 && (*end == '\n' || *end == '\0');
+}
