@@ -76,6 +76,20 @@ void devices_narrow(struct api_devices *devices,
     devices->count = kept;
 }
 
+const char *devices_variable(const struct api_devices *devices)
+{
+    /* NVIDIA's have hyphens between groups, AMD's are "GPU-" and 16 digits. */
+    const char *uuid = devices->count > 0 ? devices->items[0].uuid : "";
+
+    if (strncmp(uuid, "GPU-pci-", 8) == 0) {
+        return NULL;
+    }
+    return strncmp(uuid, "GPU-", 4) == 0 && strlen(uuid) == 20 &&
+                   strspn(uuid + 4, "0123456789abcdef") == 16
+               ? "ROCR_VISIBLE_DEVICES"
+               : "CUDA_VISIBLE_DEVICES";
+}
+
 void devices_list(const struct api_devices *devices, struct buf *out)
 {
     uint32_t i;

@@ -23,7 +23,12 @@ MUST_USE int devices_parse(const char *text, struct api_devices *out);
 void devices_narrow(struct api_devices *devices,
                     const struct api_devices *among);
 
-/* Append the UUIDs of @devices with commas, for CUDA_VISIBLE_DEVICES. */
+/* Return the variable that tells a program to use @devices and no others, by
+ * their UUIDs: that of ROCm for AMD's cards, else that of CUDA.  NULL where
+ * none can: an AMD card that has only a place. */
+const char *devices_variable(const struct api_devices *devices);
+
+/* Append the UUIDs of @devices with commas, for that variable. */
 void devices_list(const struct api_devices *devices, struct buf *out);
 
 #endif

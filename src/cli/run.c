@@ -163,13 +163,18 @@ static bool set_number(const char *name, uint64_t value)
 /* Tell the program, whose environment this process's becomes, of its grant. */
 static int set_environment(const struct api_answer *said)
 {
+    const char *variable = devices_variable(&said->devices);
     struct buf list;
     bool ok;
 
     buf_init(&list, 0);
     devices_list(&said->devices, &list);
+    if (variable == NULL) {
+        say("%s has no serial number: the program chooses its gpu itself",
+            buf_string(&list));
+    }
     ok = buf_error(&list) == E_OK &&
-         setenv("CUDA_VISIBLE_DEVICES", buf_string(&list), 1) == 0 &&
+         (variable == NULL || setenv(variable, buf_string(&list), 1) == 0) &&
          set_number("GPUCOORD_LEASE", said->lease) &&
          set_number("GPUCOORD_TOKEN", said->token);
     buf_release(&list);

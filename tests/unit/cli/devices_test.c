@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -84,6 +85,37 @@ static void a_child_is_told_uuids(void **state)
     buf_release(&list);
 }
 
+/* C12: HIP programs read their own variable, and no UUID in CUDA's. */
+static void each_make_has_its_variable(void **state)
+{
+    static const struct {
+        const char *uuid;
+        const char *variable;
+    } cases[] = {
+        {"GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "CUDA_VISIBLE_DEVICES"},
+        {"GPU-sim-0011aabb-0", "CUDA_VISIBLE_DEVICES"},
+        {"GPU-0123456789abcdef", "ROCR_VISIBLE_DEVICES"},
+        {"GPU-pci-0000:03:00.0", NULL},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct api_devices granted = {.count = 1};
+        const char *variable;
+
+        (void)snprintf(granted.items[0].uuid, sizeof granted.items[0].uuid,
+                       "%s", cases[i].uuid);
+        variable = devices_variable(&granted);
+        if (cases[i].variable == NULL) {
+            assert_null(variable);
+        } else {
+            assert_non_null(variable);
+            assert_string_equal(variable, cases[i].variable);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +124,7 @@ int main(void)
         cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(a_set_is_narrowed_by_name),
         cmocka_unit_test(a_child_is_told_uuids),
+        cmocka_unit_test(each_make_has_its_variable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
