@@ -1,0 +1,123 @@
+"""Cards of each make, as the daemon shows and grants them (C12, B3).
+
+What stands in for them: the library of tests/unit/device/standin_nvml.c for
+NVIDIA's driver, and a directory that imitates /sys and /proc for AMD's.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from conftest import until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
+import coordinator  # noqa: E402
+
+GPUS = "gpus: {simulated: [24576], dir: "
+
+
+@pytest.fixture(name="daemon")
+def make_daemon():
+    daemon = coordinator.Coordinator()
+    yield daemon
+    daemon.close()
+
+
+def configure(daemon, gpus):
+    """Name other cards in the configuration of @daemon."""
+    lines = daemon.config.read_text().splitlines()
+    daemon.config.write_text("\n".join(
+        f"gpus: {gpus}" if line.startswith(GPUS) else line for line in lines))
+
+
+def device(daemon):
+    """Return what the status says of the first device."""
+    return daemon.call("GET", "/gpu/status")[1]["devices"][0]
+
+
+def put(root, name, text):
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed into place, as the kernel's files are never half written.
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+def amd_card(root, used_mib):
+    """Make a card like that of the kernel's driver under @root."""
+    card = "class/drm/card0/device"
+    put(root, f"{card}/uevent", "DRIVER=amdgpu\nPCI_ID=1002:744C\n"
+                                "PCI_SLOT_NAME=0000:03:00.0\n")
+    put(root, f"{card}/unique_id", "0123456789abcdef\n")
+    put(root, f"{card}/mem_info_vram_total", f"{24560 << 20}\n")
+    put(root, f"{card}/mem_info_vram_used", f"{used_mib << 20}\n")
+
+
+def test_an_amd_card_is_measured_and_granted(daemon):
+    root = daemon.home / "amd"
+    amd_card(root, 20000)
+    configure(daemon, f"{{amdgpu: {{sysfs: {root}, proc: {root}}}}}")
+    daemon.start()
+    until(lambda: device(daemon)["used_mib"] == 20000, "20000 MiB used")
+    assert device(daemon)["source"] == "amdgpu"
+    assert device(daemon)["uuid"] == "GPU-0123456789abcdef"
+    body = {"service_id": "s", "vram_mib": 8000, "timeout_ms": 0}
+    assert daemon.call("POST", "/gpu/request", body)[0] == 503
+    amd_card(root, 1000)
+    until(lambda: device(daemon)["used_mib"] == 1000, "1000 MiB used")
+    assert daemon.call("POST", "/gpu/request", body)[0] == 200
+
+
+def test_run_names_an_amd_card_as_rocm_does(daemon):
+    root = daemon.home / "amd"
+    amd_card(root, 0)
+    configure(daemon, f"{{amdgpu: {{sysfs: {root}, proc: {root}}}}}")
+    daemon.start()
+    done = subprocess.run(
+        [daemon.binary, "run", "--", "sh", "-c", "echo $ROCR_VISIBLE_DEVICES"],
+        env=daemon.environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == "GPU-0123456789abcdef\n"
+
+
+def nvidia(daemon, drive):
+    """Drive the stand-in for NVIDIA's library; return its environment."""
+    put(daemon.home, "drive", drive)
+    binary = pathlib.Path(daemon.binary).resolve()
+    build = pathlib.Path(os.environ.get("GPUCOORD_BUILD", binary.parents[2]))
+    library = build / "tests/unit/device"
+    if not (library / "libnvidia-ml.so.1").exists():
+        pytest.skip("this build has no stand-in for NVIDIA's library")
+    return {"LD_LIBRARY_PATH": str(library),
+            "STANDIN_NVML": str(daemon.home / "drive")}
+
+
+@pytest.mark.parametrize("gpus", ["nvml", "auto"])
+def test_an_nvidia_card_that_is_lost_comes_back(daemon, gpus):
+    configure(daemon, gpus)
+    daemon.start(nvidia(daemon, "used0 700\n"))
+    until(lambda: device(daemon)["used_mib"] == 700, "700 MiB used")
+    before = device(daemon)
+    assert (before["source"], before["state"]) == ("nvml", "ok")
+    nvidia(daemon, "memory 15\n")
+    until(lambda: device(daemon)["state"] == "gone", "gone")
+    body = {"service_id": "s", "timeout_ms": 0}
+    assert daemon.call("POST", "/gpu/request", body)[0] == 503
+    nvidia(daemon, "used0 300\n")
+    until(lambda: device(daemon)["state"] == "ok", "back")
+    until(lambda: device(daemon)["used_mib"] == 300, "300 MiB used")
+    assert device(daemon)["uuid"] == before["uuid"]
+    assert daemon.call("POST", "/gpu/request", body)[0] == 200
+
+
+def test_a_card_that_is_lost_at_the_start_is_left_out_and_named(daemon):
+    configure(daemon, "nvml")
+    daemon.start(nvidia(daemon, "gpus 2\nmemory0 15\n"))
+    assert [d["uuid"] for d in
+            daemon.call("GET", "/gpu/status")[1]["devices"]] == [
+                "GPU-standin-1"]
+    assert "GPU 0 is left out" in daemon.log.read_text()
