@@ -48,6 +48,9 @@ static void check_seats(const struct core *core, const struct lease *lease)
         const struct seat *seat = &lease->seats[i];
 
         assert(seat->lease == lease);
+        assert(seat->share.charge_mib <= lease->row.charge_mib);
+        assert(!seated || lease->row.shares == NULL ||
+               lease->row.shares[i].charge_mib == seat->share.charge_mib);
         assert(list_is_linked(&seat->link) == seated);
         if (seated) {
             assert(seat->device < core->config.device_count);
@@ -172,7 +175,7 @@ static void check_device(const struct core *core, const struct device *device)
         const struct seat *seat = CONTAINER_OF(at, struct seat, link);
 
         assert(seat->device == device->index);
-        charged += seat->charge_mib;
+        charged += seat->share.charge_mib;
         bypassed = bypassed || is_bypassed(seat->lease);
         holders += lease_holds(seat->lease);
         alone += lease_holds(seat->lease) && lease_is_exclusive(seat->lease) &&

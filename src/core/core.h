@@ -130,6 +130,12 @@ struct core_request {
     bool holds_by_connection; /* `hold: connection`. */
 };
 
+/* What a lease has on one of its devices. */
+struct core_share {
+    uint32_t charge_mib;    /* Now charged there. */
+    uint32_t footprint_mib; /* What a resume needs measured free there. */
+};
+
 /* The row of a lease: all that outlives a restart. */
 struct core_lease_row {
     uint64_t id;
@@ -143,7 +149,6 @@ struct core_lease_row {
     uint64_t granted_at_ms;       /* The newest grant or resume; 0 = none. */
     uint64_t first_granted_at_ms; /* 0 = never. */
     uint64_t timeout_ms;          /* As asked. */
-    uint32_t state;               /* enum lease_state (core/lease.h). */
     uint32_t service;
     uint32_t class_id;
     uint32_t vram_mib;
@@ -151,9 +156,17 @@ struct core_lease_row {
     uint32_t ttl_ms;
     uint32_t pause_grace_ms;
     uint32_t max_hold_ms;
-    uint32_t charge_mib;    /* Now charged on each device in .granted. */
-    uint32_t footprint_mib; /* What a resume needs measured free. */
+    uint32_t charge_mib;    /* The largest of its charges on a device. */
+    uint32_t footprint_mib; /* Likewise. */
     uint32_t flags;         /* enum core_row_flags. */
+    uint32_t rungs;         /* Its ladder: 4 bits a rung, the first lowest; 0 =
+                               the default. */
+    uint8_t state;          /* enum lease_state (core/lease.h). */
+    uint8_t rung;           /* Where on the ladder it is; 0 = at its start. */
+    /* Of a gang: .gpus shares, those of the devices in .granted by index, then
+     * nothing; NULL before its first grant, and for one GPU.  Of an effect or
+     * a view owned by the core until the next step; of an event borrowed. */
+    const struct core_share *shares;
 };
 
 enum core_row_flags {
@@ -163,6 +176,12 @@ enum core_row_flags {
     CORE_ROW_OPERATOR_PAUSED = (1 << 3), /* Not resumed until told. */
     CORE_ROW_BYPASSED = (1 << 4),        /* Granted while bypass was on. */
     CORE_ROW_ADVISORY = (1 << 5),        /* Granted without verified room. */
+    CORE_ROW_CHECKPOINTED = (1 << 6),    /* Moved to host RAM by us. */
+    CORE_ROW_FROZEN = (1 << 7),          /* Stopped by us. */
+    CORE_ROW_RESTARTED = (1 << 8),       /* Its restart hook was run. */
+    CORE_ROW_UNCHECKED = (1 << 9),       /* Granted against the rules: we only
+                                            observe. */
+    CORE_ROW_REACHABLE = (1 << 10),      /* Can be asked without a stream. */
 };
 
 /* The row of a class: its place in the weighted order. */
@@ -531,6 +550,10 @@ struct core_why {
  */
 MUST_USE int
 core_why(const struct core *core, uint64_t id, struct core_why *out);
+
+/* Return what the lease of @row has on @device; all 0 where it has nothing. */
+struct core_share core_row_share(const struct core_lease_row *row,
+                                 uint32_t device);
 
 /* Return the name of a reason, wait, message type or guarantee, as in the
  * interfaces ("released"); static. */

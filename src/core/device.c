@@ -20,6 +20,11 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 static struct device *seat_device(struct core *core, const struct seat *seat)
 {
     return &core->devices[seat->device];
@@ -86,7 +91,7 @@ uint32_t device_freeing_mib(const struct device *device)
 
         if (seat->lease->row.state == LEASE_PAUSING ||
             seat->lease->row.state == LEASE_RECLAIMING) {
-            sum += above(seat->charge_mib, device->config.residue_mib);
+            sum += above(seat->share.charge_mib, device->config.residue_mib);
         }
     }
     return sum;
@@ -170,10 +175,10 @@ static void seat_take(struct core *core, struct seat *seat, uint32_t charge_mib)
     struct device *device = seat_device(core, seat);
 
     if (list_is_linked(&seat->link)) {
-        device->charged_mib -= seat->charge_mib;
+        device->charged_mib -= seat->share.charge_mib;
         list_remove(&seat->link);
     }
-    seat->charge_mib = charge_mib;
+    seat->share.charge_mib = charge_mib;
     device->charged_mib += charge_mib;
     list_append(&device->seats, &seat->link);
     resident_lower(device, seat->lease->row.service, charge_mib);
@@ -189,7 +194,6 @@ static void take_seats(struct core *core,
     uint32_t index;
     uint32_t used = 0;
 
-    lease->row.charge_mib = 0;
     for (index = 0; index < core->config.device_count; index++) {
         struct device *device = &core->devices[index];
         struct seat *seat = &lease->seats[used];
@@ -208,11 +212,30 @@ static void take_seats(struct core *core,
         charge = smaller(charge, device_size_mib(device));
         seat->device = index;
         seat_take(core, seat, charge);
-        if (charge > lease->row.charge_mib) {
-            lease->row.charge_mib = charge;
-        }
     }
     lease->row.granted = set;
+    device_note_shares(lease);
+}
+
+void device_note_shares(struct lease *lease)
+{
+    struct core_lease_row *row = &lease->row;
+    struct core_share *shares =
+        row->gpus == 1 ? NULL : (struct core_share *)(lease->seats + row->gpus);
+    uint32_t i;
+
+    row->charge_mib = 0;
+    row->footprint_mib = 0;
+    for (i = 0; i < row->gpus; i++) {
+        const struct core_share *share = &lease->seats[i].share;
+
+        row->charge_mib = larger(row->charge_mib, share->charge_mib);
+        row->footprint_mib = larger(row->footprint_mib, share->footprint_mib);
+        if (shares != NULL) {
+            shares[i] = *share;
+        }
+    }
+    row->shares = shares;
 }
 
 void device_charge(struct core *core, struct lease *lease, uint64_t set)
@@ -221,39 +244,26 @@ void device_charge(struct core *core, struct lease *lease, uint64_t set)
                lease_is_exclusive(lease) ? NEED_ALL : lease->row.vram_mib);
 }
 
-/* Lower the charges that a restart made larger than they were.  The row of a
- * gang says only the largest of its charges, where that is not what it asked
- * for: alone, or paused.  On devices that differ it may be too much. */
-static void trim_gangs(struct device *device)
-{
-    uint32_t over = above(device->charged_mib, device_size_mib(device));
-    struct list *at;
-
-    LIST_EACH (at, &device->seats) {
-        struct seat *seat = CONTAINER_OF(at, struct seat, link);
-        const struct lease *lease = seat->lease;
-
-        if (lease->row.gpus > 1 &&
-            (lease_is_exclusive(lease) || !lease_holds(lease))) {
-            uint32_t part = smaller(over, seat->charge_mib);
-
-            seat->charge_mib -= part;
-            device->charged_mib -= part;
-            over -= part;
-        }
-    }
-}
-
 void device_charge_again(struct core *core, struct lease *lease)
 {
-    uint32_t charge_mib = lease->row.charge_mib;
+    uint32_t at = 0;
     uint32_t i;
 
-    take_seats(core, lease, lease->row.granted, charge_mib);
-    lease->row.charge_mib = charge_mib;
-    for (i = 0; i < lease->row.gpus; i++) {
-        trim_gangs(seat_device(core, &lease->seats[i]));
+    for (i = 0; i < core->config.device_count; i++) {
+        struct core_share share = core_row_share(&lease->row, i);
+        struct seat *seat = &lease->seats[at];
+
+        if ((lease->row.granted & (1ull << i)) == 0) {
+            continue;
+        }
+        at++;
+        seat->device = i;
+        seat->share.footprint_mib = share.footprint_mib;
+        seat_take(
+            core, seat,
+            smaller(share.charge_mib, device_size_mib(&core->devices[i])));
     }
+    device_note_shares(lease);
 }
 
 uint32_t device_used_by(const struct device *device, const struct lease *lease)
@@ -269,21 +279,18 @@ void device_charge_residue(struct core *core,
 {
     uint32_t i;
 
-    lease->row.charge_mib = 0;
     for (i = 0; i < lease->row.gpus; i++) {
         struct seat *seat = &lease->seats[i];
         struct device *device = seat_device(core, seat);
         uint32_t used = device_used_by(device, lease);
-        uint32_t charge = used > kept_mib ? used : kept_mib;
+        uint32_t charge = larger(used, kept_mib);
 
         charge = smaller(charge, device->config.residue_mib);
-        charge = smaller(charge, seat->charge_mib);
-        device->charged_mib -= seat->charge_mib - charge;
-        seat->charge_mib = charge;
-        if (charge > lease->row.charge_mib) {
-            lease->row.charge_mib = charge;
-        }
+        charge = smaller(charge, seat->share.charge_mib);
+        device->charged_mib -= seat->share.charge_mib - charge;
+        seat->share.charge_mib = charge;
     }
+    device_note_shares(lease);
 }
 
 void device_discharge(struct core *core,
@@ -300,11 +307,11 @@ void device_discharge(struct core *core,
             continue;
         }
         list_remove(&seat->link);
-        device->charged_mib -= seat->charge_mib;
+        device->charged_mib -= seat->share.charge_mib;
         if (becomes_resident && device->config.is_measured) {
-            resident_raise(device, lease->row.service, seat->charge_mib);
+            resident_raise(device, lease->row.service, seat->share.charge_mib);
         }
-        seat->charge_mib = 0;
+        seat->share.charge_mib = 0;
     }
 }
 
@@ -338,7 +345,15 @@ uint32_t device_charge_of(const struct device *device,
 {
     const struct seat *seat = seat_find(lease, device);
 
-    return seat == NULL ? 0 : seat->charge_mib;
+    return seat == NULL ? 0 : seat->share.charge_mib;
+}
+
+uint32_t device_footprint_of(const struct device *device,
+                             const struct lease *lease)
+{
+    const struct seat *seat = seat_find(lease, device);
+
+    return seat == NULL ? 0 : seat->share.footprint_mib;
 }
 
 bool device_is_warm(const struct core *core,
@@ -428,7 +443,7 @@ bool device_is_clear_of(const struct core *core,
             continue;
         }
         if (device->sampled_at_ms <= since_ms ||
-            device->used_mib > booked_mib(device) - seat->charge_mib +
+            device->used_mib > booked_mib(device) - seat->share.charge_mib +
                                    (kept_mib > residue ? kept_mib : residue)) {
             return false;
         }

@@ -36,7 +36,7 @@ static bool fits(const struct core *core,
         return false;
     }
     if (lease_is_sleeper(lease) && device->config.is_measured &&
-        (uint64_t)lease->row.footprint_mib + device->used_mib >
+        (uint64_t)device_footprint_of(device, lease) + device->used_mib >
             (uint64_t)device->config.capacity_mib + own) {
         return false;
     }

@@ -150,11 +150,15 @@ static struct lease *create(struct core *core, uint32_t gpus)
     struct seat *seats = NULL;
     uint32_t i;
 
+    /* A gang's seats and shares are one block. */
+
     if (core->slab_free == NULL && !slab_grow(core)) {
         return NULL;
     }
     if (gpus > 1) {
-        seats = core->alloc.resize(core->alloc.arg, NULL, gpus * sizeof *seats);
+        seats = core->alloc.resize(
+            core->alloc.arg, NULL,
+            gpus * (sizeof *seats + sizeof(struct core_share)));
         if (seats == NULL) {
             return NULL;
         }
@@ -359,8 +363,9 @@ void lease_end(struct core *core, struct lease *lease, enum core_reason reason)
         (void)idmap_remove(&core->jobs, lease->row.service, lease->row.job);
     }
     if (lease->is_stored) {
+        /* No more than the number: a gang's shares go now. */
         core->records[core->record_count++] = (struct core_record){
-            .type = CORE_RECORD_LEASE_END, .lease = lease->row};
+            .type = CORE_RECORD_LEASE_END, .lease = {.id = lease->row.id}};
     }
     if (lease->is_touched) {
         forget(core->touched, &core->touched_count, lease);

@@ -73,6 +73,9 @@ void device_init(struct device *device,
  * left there. */
 void device_charge(struct core *core, struct lease *lease, uint64_t set);
 
+/* Tell the row of @lease what its seats are charged. */
+void device_note_shares(struct lease *lease);
+
 /* Charge @lease as its row says, after a restart. */
 void device_charge_again(struct core *core, struct lease *lease);
 
@@ -123,6 +126,11 @@ bool device_is_held(const struct device *device, bool is_any);
 /* Return what @lease is charged on @device; 0 where it has no seat there. */
 uint32_t device_charge_of(const struct device *device,
                           const struct lease *lease);
+
+/* Return what a resume of @lease needs measured free on @device; 0 where it
+ * has no seat there. */
+uint32_t device_footprint_of(const struct device *device,
+                             const struct lease *lease);
 
 /* Say whether @device has a warm model of another service than that of @lease,
  * larger than a residue, whose settle time is not over (@is_over: is over). */

@@ -103,7 +103,9 @@ static int restore_lease(struct core *core, const struct core_lease_row *row)
     lease->is_stored = true;
     adopt(core, lease);
     lease_enter(core, lease);
+    lease->row.shares = NULL;
     if (row->granted != 0) {
+        lease->row.shares = row->shares;
         device_charge_again(core, lease);
         device_soil(core, lease);
     }
@@ -175,12 +177,13 @@ static void dump_lease(const struct lease *lease, struct buf *out)
                         : lease_is_sleeper(lease)
                             ? "paused"
                             : lease_state_name((enum lease_state)row->state);
+    uint32_t i;
 
     buf_printf(out,
                "lease %llu token %llu before %llu seq %llu %s service %u job "
                "%llu class %u vram %u gpus %u devices %llx granted %llx "
                "charge %u footprint %u ttl %u grace %u hold %u timeout %llu "
-               "submitted %llu granted %llu first %llu flags %x\n",
+               "submitted %llu granted %llu first %llu flags %x rungs %x %u",
                (unsigned long long)row->id, (unsigned long long)row->token,
                (unsigned long long)row->token_before,
                (unsigned long long)row->seq, state, row->service,
@@ -191,7 +194,13 @@ static void dump_lease(const struct lease *lease, struct buf *out)
                row->max_hold_ms, (unsigned long long)row->timeout_ms,
                (unsigned long long)row->submitted_at_ms,
                (unsigned long long)row->granted_at_ms,
-               (unsigned long long)row->first_granted_at_ms, row->flags);
+               (unsigned long long)row->first_granted_at_ms, row->flags,
+               row->rungs, row->rung);
+    for (i = 0; row->shares != NULL && i < row->gpus; i++) {
+        buf_printf(out, " %u/%u", row->shares[i].charge_mib,
+                   row->shares[i].footprint_mib);
+    }
+    buf_byte(out, '\n');
 }
 
 /* Print the stored leases by id. */

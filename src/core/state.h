@@ -35,7 +35,7 @@ struct seat {
     struct list link; /* Of the device; unlinked while not charged. */
     struct lease *lease;
     uint32_t device;
-    uint32_t charge_mib;
+    struct core_share share;
 };
 
 struct lease {
@@ -60,7 +60,8 @@ struct lease {
     };
     struct heap_node timer; /* Its key is never later than the deadline. */
     uint32_t shape;         /* Index in the class, while attended. */
-    struct seat *seats;     /* row.gpus of them; &seat for one. */
+    struct seat *seats;     /* row.gpus of them; &seat for one.  Behind a
+                               gang's are the shares of its row. */
     struct seat seat;
     struct lease *next; /* Scratch: victims of one choice. */
     uint64_t ref;       /* The connection that waits or holds; 0. */

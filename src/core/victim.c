@@ -267,7 +267,7 @@ static bool covers_footprint(const struct core *core,
                              uint64_t given)
 {
     return !device->config.is_measured || !lease_is_sleeper(lease) ||
-           (uint64_t)lease->row.footprint_mib + device->used_mib <=
+           (uint64_t)device_footprint_of(device, lease) + device->used_mib <=
                (uint64_t)device->config.capacity_mib +
                    device_charge_of(device, lease) +
                    device_freeing_mib(device) +
@@ -373,22 +373,19 @@ static void tell_residents(struct core *core,
 
 /* What @lease really uses, as far as that can be told: a resume will need it.
  */
-static uint32_t footprint_mib(const struct core *core,
-                              const struct lease *lease)
+static void note_footprint(const struct core *core, struct lease *lease)
 {
-    uint32_t most = 0;
     uint32_t i;
 
     for (i = 0; i < lease->row.gpus; i++) {
-        const struct seat *seat = &lease->seats[i];
-        uint32_t used = device_used_by(&core->devices[seat->device], lease);
+        struct seat *seat = &lease->seats[i];
 
-        if (!lease_is_exclusive(lease)) {
-            used = seat->charge_mib;
-        }
-        most = used > most ? used : most;
+        seat->share.footprint_mib =
+            lease_is_exclusive(lease)
+                ? device_used_by(&core->devices[seat->device], lease)
+                : seat->share.charge_mib;
     }
-    return most;
+    device_note_shares(lease);
 }
 
 void victim_pause(struct core *core,
@@ -399,7 +396,7 @@ void victim_pause(struct core *core,
     struct core_message *message;
 
     lease->acked_at_ms = 0;
-    lease->row.footprint_mib = footprint_mib(core, lease);
+    note_footprint(core, lease);
     lease->requester = requester == NULL ? 0 : requester->row.id;
     lease->pause_by_ms = core->now_ms + lease->row.pause_grace_ms;
     lease_move(core, lease, LEASE_PAUSING);

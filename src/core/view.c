@@ -99,6 +99,20 @@ core_service_lease(const struct core *core, uint32_t service, size_t *count)
     return *count == 1 ? id : 0;
 }
 
+struct core_share core_row_share(const struct core_lease_row *row,
+                                 uint32_t device)
+{
+    uint64_t below = row->granted & ((1ull << device) - 1);
+
+    if ((row->granted & (1ull << device)) == 0) {
+        return (struct core_share){0};
+    }
+    if (row->shares != NULL) {
+        return row->shares[__builtin_popcountll(below)];
+    }
+    return (struct core_share){row->charge_mib, row->footprint_mib};
+}
+
 void core_each_lease(const struct core *core,
                      uint32_t states,
                      bool (*each)(void *arg, uint64_t id),

@@ -441,14 +441,10 @@ void ref_ask(struct ref *ref, struct ref_lease *lease)
     if (lease->state != REF_HELD) {
         return;
     }
-    lease->footprint = 0;
     for (i = 0; i < ref->device_count; i++) {
-        uint32_t used =
-            lease->need == 0 ? used_by(ref, lease, i) : lease->charge[i];
-
-        if (has(lease, i) && used > lease->footprint) {
-            lease->footprint = used;
-        }
+        lease->footprint[i] = !has(lease, i)     ? 0
+                              : lease->need == 0 ? used_by(ref, lease, i)
+                                                 : lease->charge[i];
     }
     lease->state = REF_PAUSING;
     lease->acked_at = 0;

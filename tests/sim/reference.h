@@ -69,7 +69,7 @@ struct ref_lease {
     uint32_t grace;
     uint32_t max_hold;
     uint32_t charge[REF_DEVICES];
-    uint32_t footprint;
+    uint32_t footprint[REF_DEVICES];
     enum ref_state state;
     bool preemptible;
     bool durable;

@@ -159,7 +159,7 @@ static bool covers_footprint(const struct ref *ref,
     const struct ref_device *device = &ref->devices[at];
 
     return lease->grant_number == 0 || !device->measured ||
-           (uint64_t)lease->footprint + device->used <=
+           (uint64_t)lease->footprint[at] + device->used <=
                device->capacity + own_charge(lease, at) + more;
 }
 

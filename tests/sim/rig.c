@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     NUMBERS_BLOCK = 1000,
@@ -62,12 +63,35 @@ const struct core_lease_row *rig_row(const struct rig *rig, uint64_t lease)
     return place == NULL ? NULL : &rig->store.rows[place_index(place)];
 }
 
+/* Free the table's copy of a gang's shares; they were ours to write. */
+static void free_shares(const struct core_lease_row *row)
+{
+    free((void *)(uintptr_t)row->shares);
+}
+
+/* Let @kept, a row of the table, be a copy of @row. */
+static void keep(struct core_lease_row *kept, const struct core_lease_row *row)
+{
+    struct core_share *shares = NULL;
+
+    if (row->shares != NULL) {
+        shares = calloc(row->gpus, sizeof *shares);
+        if (shares == NULL) {
+            abort();
+        }
+        memcpy(shares, row->shares, row->gpus * sizeof *shares);
+    }
+    free_shares(kept);
+    *kept = *row;
+    kept->shares = shares;
+}
+
 static void store_put(struct rig_store *store, const struct core_lease_row *row)
 {
     const void *place = idmap_find(&store->places, 0, row->id);
 
     if (place != NULL) {
-        store->rows[place_index(place)] = *row;
+        keep(&store->rows[place_index(place)], row);
         return;
     }
     if (store->count == store->capacity) {
@@ -79,7 +103,8 @@ static void store_put(struct rig_store *store, const struct core_lease_row *row)
         }
     }
     map_put(&store->places, row->id, place_value(store->count));
-    store->rows[store->count++] = *row;
+    store->rows[store->count] = (struct core_lease_row){0};
+    keep(&store->rows[store->count++], row);
 }
 
 static void store_drop(struct rig_store *store, uint64_t lease)
@@ -91,6 +116,7 @@ static void store_drop(struct rig_store *store, uint64_t lease)
         return;
     }
     index = place_index(place);
+    free_shares(&store->rows[index]);
     store->count--;
     if (index != store->count) {
         store->rows[index] = store->rows[store->count];
@@ -262,6 +288,11 @@ void rig_init(struct rig *rig,
 
 void rig_release(struct rig *rig)
 {
+    size_t i;
+
+    for (i = 0; i < rig->store.count; i++) {
+        free_shares(&rig->store.rows[i]);
+    }
     core_destroy(rig->core);
     free(rig->store.rows);
     idmap_release(&rig->store.places);
@@ -324,6 +355,17 @@ static uint64_t hash_number(uint64_t hash, uint64_t number)
     return hash;
 }
 
+static uint64_t hash_shares(uint64_t hash, const struct core_lease_row *row)
+{
+    uint32_t i;
+
+    for (i = 0; row->shares != NULL && i < row->gpus; i++) {
+        hash = hash_number(hash, row->shares[i].charge_mib);
+        hash = hash_number(hash, row->shares[i].footprint_mib);
+    }
+    return hash;
+}
+
 static void hash_effects(struct rig *rig, const struct core_effects *effects)
 {
     uint64_t hash = rig->hash;
@@ -339,6 +381,7 @@ static void hash_effects(struct rig *rig, const struct core_effects *effects)
             hash = hash_number(hash, record->lease.state);
             hash = hash_number(hash, record->lease.granted);
             hash = hash_number(hash, record->lease.charge_mib);
+            hash = hash_shares(hash, &record->lease);
         }
     }
     for (i = 0; i < effects->message_count; i++) {
@@ -547,11 +590,7 @@ static void check_device(const struct rig *rig, uint32_t device)
         if (!lease_state_holds(state) && state != LEASE_PAUSED) {
             continue;
         }
-        /* The row of a gang says only the largest charge, where it is not
-         * simply what was asked for. */
-        if (row->gpus == 1 || (row->vram_mib != 0 && state != LEASE_PAUSED)) {
-            charged += row->charge_mib;
-        }
+        charged += core_row_share(row, device).charge_mib;
         if (lease_state_holds(state)) {
             holders++;
             exclusive = row->vram_mib == 0 ? row->id : exclusive;

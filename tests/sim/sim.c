@@ -42,13 +42,12 @@ static const struct world_profile profiles[] = {
      .has_operators = true,
      .is_compared = true,
      .check_every = 1},
-    /* Without gangs: the store does not know what one is charged on each of
-     * its devices, and the reference forgets nothing. */
     {.name = "restarts",
      .devices = 2,
      .services = 5,
      .live_max = 14,
      .is_measured = true,
+     .has_gangs = true,
      .has_liars = true,
      .has_operators = true,
      .has_restarts = true,

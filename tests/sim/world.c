@@ -162,8 +162,8 @@ static void usage_load(struct world *world,
     usage_unload(world, client->request.service, rig->now_ms);
     usage_expire(world, rig->now_ms);
     for (i = 0; i < rig->config.device_count; i++) {
-        uint32_t mib =
-            random_between(random, row->charge_mib / 2, row->charge_mib);
+        uint32_t charge = core_row_share(row, i).charge_mib;
+        uint32_t mib = random_between(random, charge / 2, charge);
 
         if ((row->granted >> i & 1) == 0) {
             continue;
