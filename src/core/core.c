@@ -209,10 +209,11 @@ static void tick(struct core *core)
 
 static int report(struct core *core, const struct core_event *event)
 {
-    if (event->report.device >= core->config.device_count) {
+    if (event->report.device >= core->config.device_count ||
+        event->report.usage_count > CORE_USAGES_MAX) {
         return E_INVALID;
     }
-    device_report(core, event);
+    account_report(core, event);
     return E_OK;
 }
 

@@ -25,6 +25,7 @@ enum {
     CORE_DEVICES_MAX = 64, /* One bit each in a set of devices. */
     CORE_PRIORITIES = 10,  /* 0 (first) to 9. */
     CORE_CLASSES_MAX = 64, /* Configured ones; implicit ones come on top. */
+    CORE_USAGES_MAX = 256, /* Users named by one sample. */
     CORE_WEIGHT_IMPLICIT = 50
 };
 
@@ -65,8 +66,10 @@ struct core_config {
     uint32_t stream_grace_ms; /* Life of leases whose last stream closed. */
     uint32_t away_ms;         /* How long a place is kept for a job. */
     uint32_t startup_hold_ms; /* Nothing is granted so long after a start. */
-    uint32_t effects_max;     /* Records and messages of one step; >= 256.
-                                 Longer work goes on in the next TICK. */
+    uint32_t resume_margin_percent; /* A resume needs so much more measured free
+                                       than it used; 0 = none. */
+    uint32_t effects_max;           /* Records and messages of one step; >= 256.
+                                       Longer work goes on in the next TICK. */
 };
 
 /* ---- Events ----------------------------------------------------------- */
@@ -215,6 +218,14 @@ struct core_record {
     };
 };
 
+/* VRAM that a sample found in use by somebody. */
+struct core_usage {
+    uint64_t lease;   /* Whose process it is; 0 = no lease is known. */
+    uint32_t service; /* Of the process, also where the lease is known; 0 =
+                         nobody knows it. */
+    uint32_t used_mib;
+};
+
 struct core_event {
     enum core_event_type type;
     uint64_t at_ms; /* Never lower than that of the event before. */
@@ -246,8 +257,11 @@ struct core_event {
         struct {
             uint32_t device;
             enum core_device_state state;
-            uint64_t begun_at_ms; /* When the sample was begun. */
-            uint32_t used_mib;    /* By everybody on the device. */
+            uint64_t begun_at_ms;            /* When the sample was begun. */
+            uint32_t used_mib;               /* By everybody on the device. */
+            uint32_t usage_count;            /* Up to CORE_USAGES_MAX. */
+            const struct core_usage *usages; /* Borrowed for the call. */
+            bool is_attributed; /* .usages names all users that there are. */
         } report;
         struct {
             enum core_admin action;
@@ -349,16 +363,14 @@ void core_destroy(struct core *core);
  * Errors (nothing has changed):
  *   E_NOMEM         no memory.
  *   E_INVALID       SUBMIT: impossible here (more GPUs or VRAM than there
- *                   are); RESTORE: a row no version of ours wrote.
- *   E_LIMIT         SUBMIT: waiters_max or service_waiters_max reached, or no
- *                   numbers left.
- *   E_DRAINING      SUBMIT: draining or shutting down.
- *   E_JOB_CONFLICT  SUBMIT: the job is live with another class, size or set.
- *   E_NOT_FOUND     no such lease, also not among the ended ones.
- *   E_STALE         the token is not the lease's newest.
- *   E_REVOKED       the lease was taken back (expired, revoked).
- *   E_ENDED         the lease has ended in another way.
- *   E_STATE         the lease's state does not allow it.
+ *                   are); DEVICE_REPORT: no such device, too many usages;
+ * RESTORE: a row no version of ours wrote. E_LIMIT         SUBMIT: waiters_max
+ * or service_waiters_max reached, or no numbers left. E_DRAINING      SUBMIT:
+ * draining or shutting down. E_JOB_CONFLICT  SUBMIT: the job is live with
+ * another class, size or set. E_NOT_FOUND     no such lease, also not among the
+ * ended ones. E_STALE         the token is not the lease's newest. E_REVOKED
+ * the lease was taken back (expired, revoked). E_ENDED         the lease has
+ * ended in another way. E_STATE         the lease's state does not allow it.
  */
 MUST_USE int core_step(struct core *core,
                        const struct core_event *event,

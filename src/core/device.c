@@ -1,10 +1,8 @@
-/* device.c - how much room a device has, and who fills it.
+/* device.c - how much room a device has, and who takes it.
  *
- * Three kinds of VRAM are not free: charged to leases, resident (warm models
- * of services without a lease) and unleased (everybody else).  Without figures
- * per process they are told apart by arithmetic: a sample that counts was
- * begun after the last thing given back, and says how much is used beyond the
- * charges; of that, what was known as unleased comes first.
+ * Three kinds of VRAM are not free: taken by leases (what each is charged, or
+ * is measured to use where that is more), resident (warm models of services
+ * without a lease) and unleased (everybody else).  account.c tells them apart.
  */
 #include "core/parts.h"
 
@@ -23,6 +21,11 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 static uint32_t larger(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
+}
+
+static struct seat *seat_at(struct list *at)
+{
+    return CONTAINER_OF(at, struct seat, link);
 }
 
 static struct device *seat_device(struct core *core, const struct seat *seat)
@@ -71,14 +74,34 @@ static uint64_t booked_mib(const struct device *device)
            device_resident_mib(device, 0, true);
 }
 
-uint32_t device_free_mib(const struct device *device)
+/* VRAM that is not free by the books, or not by the newest sample. */
+static uint64_t taken_mib(const struct device *device)
 {
     uint64_t booked = booked_mib(device);
 
-    if (device->config.is_measured && device->used_mib > booked) {
-        booked = device->used_mib;
-    }
-    return above(device_size_mib(device), booked);
+    return device->config.is_measured && device->used_mib > booked
+               ? device->used_mib
+               : booked;
+}
+
+uint32_t device_room_mib(const struct device *device, uint64_t more_mib)
+{
+    return above(device_size_mib(device) + more_mib, taken_mib(device));
+}
+
+uint64_t device_lack_mib(const struct device *device,
+                         uint64_t need_mib,
+                         uint64_t more_mib)
+{
+    uint64_t wanted = need_mib + taken_mib(device);
+    uint64_t there = device_size_mib(device) + more_mib;
+
+    return wanted > there ? wanted - there : 0;
+}
+
+uint32_t device_free_mib(const struct device *device)
+{
+    return device_room_mib(device, 0);
 }
 
 uint32_t device_freeing_mib(const struct device *device)
@@ -91,15 +114,14 @@ uint32_t device_freeing_mib(const struct device *device)
 
         if (seat->lease->row.state == LEASE_PAUSING ||
             seat->lease->row.state == LEASE_RECLAIMING) {
-            sum += above(seat->share.charge_mib, device->config.residue_mib);
+            sum += above(account_taken_mib(seat), device->config.residue_mib);
         }
     }
     return sum;
 }
 
-/* The seat of @lease on @device, if it is charged there. */
-static const struct seat *seat_find(const struct lease *lease,
-                                    const struct device *device)
+struct seat *device_seat_of(const struct device *device,
+                            const struct lease *lease)
 {
     uint32_t i;
 
@@ -123,65 +145,26 @@ uint32_t device_exclusive_mib(const struct device *device,
                  taken);
 }
 
-/* Lower the residents of @service, of all with 0, by up to @mib, oldest
- * first. */
-static void
-resident_lower(struct device *device, uint32_t service, uint32_t mib)
-{
-    uint32_t kept = 0;
-    uint32_t i;
-
-    for (i = 0; i < device->resident_count; i++) {
-        struct resident resident = device->residents[i];
-
-        if (service == 0 || resident.service == service) {
-            uint32_t part = smaller(mib, resident.mib);
-
-            resident.mib -= part;
-            mib -= part;
-        }
-        if (resident.mib > 0) {
-            device->residents[kept++] = resident;
-        }
-    }
-    device->resident_count = kept;
-}
-
-static void
-resident_raise(struct device *device, uint32_t service, uint32_t mib)
-{
-    uint32_t i;
-
-    if (mib == 0) {
-        return; /* Nothing new is warm: what was told has its time still. */
-    }
-    for (i = 0; i < device->resident_count; i++) {
-        if (device->residents[i].service == service) {
-            device->residents[i].mib += mib;
-            device->residents[i].until_ms = 0;
-            return;
-        }
-    }
-    if (device->resident_count == RESIDENTS_MAX) {
-        device->unleased_mib += mib;
-    } else {
-        device->residents[device->resident_count++] =
-            (struct resident){.service = service, .mib = mib};
-    }
-}
-
 static void seat_take(struct core *core, struct seat *seat, uint32_t charge_mib)
 {
     struct device *device = seat_device(core, seat);
+    struct list *behind = &device->seats;
+
+    uint32_t before = 0;
 
     if (list_is_linked(&seat->link)) {
-        device->charged_mib -= seat->share.charge_mib;
+        before = account_taken_mib(seat);
         list_remove(&seat->link);
     }
-    seat->share.charge_mib = charge_mib;
-    device->charged_mib += charge_mib;
-    list_append(&device->seats, &seat->link);
-    resident_lower(device, seat->lease->row.service, charge_mib);
+    account_set_seat(device, seat, charge_mib, seat->measured_mib);
+    /* In the order of the grants; only a restart finds newer ones there. */
+    while (behind->prev != &device->seats &&
+           seat_at(behind->prev)->lease->row.token > seat->lease->row.token) {
+        behind = behind->prev;
+    }
+    list_append(behind, &seat->link);
+    account_lower_resident(device, seat->lease->row.service,
+                           above(account_taken_mib(seat), before));
 }
 
 /* Put @lease on the devices in @set; @charge_mib NEED_ALL: each with what an
@@ -268,8 +251,12 @@ void device_charge_again(struct core *core, struct lease *lease)
 
 uint32_t device_used_by(const struct device *device, const struct lease *lease)
 {
+    const struct seat *seat = device_seat_of(device, lease);
     uint64_t others = booked_mib(device) - device_charge_of(device, lease);
 
+    if (device->attributed_at_ms != 0) {
+        return seat == NULL ? 0 : seat->measured_mib;
+    }
     return device->config.is_measured ? above(device->used_mib, others) : 0;
 }
 
@@ -287,8 +274,7 @@ void device_charge_residue(struct core *core,
 
         charge = smaller(charge, device->config.residue_mib);
         charge = smaller(charge, seat->share.charge_mib);
-        device->charged_mib -= seat->share.charge_mib - charge;
-        seat->share.charge_mib = charge;
+        account_set_seat(device, seat, charge, seat->measured_mib);
     }
     device_note_shares(lease);
 }
@@ -307,11 +293,15 @@ void device_discharge(struct core *core,
             continue;
         }
         list_remove(&seat->link);
-        device->charged_mib -= seat->share.charge_mib;
+        device->charged_mib -= account_taken_mib(seat);
         if (becomes_resident && device->config.is_measured) {
-            resident_raise(device, lease->row.service, seat->share.charge_mib);
+            account_raise_resident(device, lease->row.service,
+                                   account_taken_mib(seat));
+        } else if (!becomes_resident) {
+            device->unleased_mib += seat->measured_mib;
         }
         seat->share.charge_mib = 0;
+        seat->measured_mib = 0;
     }
 }
 
@@ -343,17 +333,35 @@ bool device_is_held(const struct device *device, bool is_any)
 uint32_t device_charge_of(const struct device *device,
                           const struct lease *lease)
 {
-    const struct seat *seat = seat_find(lease, device);
+    const struct seat *seat = device_seat_of(device, lease);
 
-    return seat == NULL ? 0 : seat->share.charge_mib;
+    return seat == NULL ? 0 : account_taken_mib(seat);
 }
 
-uint32_t device_footprint_of(const struct device *device,
-                             const struct lease *lease)
+uint32_t device_resume_mib(const struct core *core,
+                           const struct device *device,
+                           const struct lease *lease)
 {
-    const struct seat *seat = seat_find(lease, device);
+    const struct seat *seat = device_seat_of(device, lease);
+    uint64_t percent = core->config.resume_margin_percent;
+    uint64_t kept = device->unleased_mib;
+    uint32_t footprint = seat == NULL ? 0 : seat->share.footprint_mib;
+    uint32_t margin = (uint32_t)(footprint * percent / 100);
+    const struct list *at;
 
-    return seat == NULL ? 0 : seat->share.footprint_mib;
+    if (footprint == 0 || percent == 0) {
+        return footprint;
+    }
+    LIST_EACH (at, &device->seats) {
+        const struct seat *other = CONTAINER_OF(at, struct seat, link);
+
+        if (other != seat && lease_is_sleeper(other->lease)) {
+            kept += account_taken_mib(other);
+        }
+    }
+    margin = larger(margin, RESUME_MARGIN_MIB);
+    return larger(footprint, smaller(footprint + margin,
+                                     above(device_size_mib(device), kept)));
 }
 
 bool device_is_warm(const struct core *core,
@@ -376,57 +384,6 @@ bool device_is_warm(const struct core *core,
     return false;
 }
 
-/* Tell resident and unleased VRAM apart after a sample that counts. */
-static void account(struct device *device)
-{
-    uint32_t excess = above(device->used_mib, device->charged_mib);
-    uint32_t residents = device_resident_mib(device, 0, true);
-    uint32_t allowed = above(excess, device->unleased_mib);
-    uint32_t unleased;
-
-    resident_lower(device, 0, above(residents, allowed));
-    unleased = excess - device_resident_mib(device, 0, true);
-    /* Holders may use less than they are charged, and so hide what is
-     * unleased: it is only believed to be gone while nobody holds. */
-    if (unleased > device->unleased_mib || !device_is_held(device, true)) {
-        device->unleased_mib = unleased;
-    } else {
-        device->unleased_mib = smaller(device->unleased_mib, device->used_mib);
-    }
-}
-
-void device_report(struct core *core, const struct core_event *event)
-{
-    struct device *device = &core->devices[event->report.device];
-
-    if (device->state != event->report.state) {
-        device->state = event->report.state;
-        core->needs_pass = true;
-    }
-    if (device->state != CORE_DEVICE_OK || !device->config.is_measured ||
-        event->report.begun_at_ms < device->sampled_at_ms) {
-        return;
-    }
-    device->sampled_at_ms = event->report.begun_at_ms;
-    device->used_mib = event->report.used_mib;
-    if (device_is_fresh(device)) {
-        account(device);
-        holder_settle(core);
-    }
-    core->needs_pass = true;
-}
-
-void device_disown(struct device *device)
-{
-    uint64_t known =
-        (uint64_t)device->charged_mib + device_resident_mib(device, 0, true);
-
-    if (device->config.is_measured &&
-        device->used_mib > known + device->unleased_mib) {
-        device->unleased_mib = above(device->used_mib, known);
-    }
-}
-
 bool device_is_clear_of(const struct core *core,
                         const struct lease *lease,
                         uint32_t kept_mib,
@@ -435,16 +392,15 @@ bool device_is_clear_of(const struct core *core,
     uint32_t i;
 
     for (i = 0; i < lease->row.gpus; i++) {
-        const struct seat *seat = &lease->seats[i];
-        const struct device *device = &core->devices[seat->device];
-        uint32_t residue = device->config.residue_mib;
+        const struct device *device = &core->devices[lease->seats[i].device];
+        uint64_t sampled_at_ms = device->attributed_at_ms != 0
+                                     ? device->attributed_at_ms
+                                     : device->sampled_at_ms;
 
-        if (!device->config.is_measured) {
-            continue;
-        }
-        if (device->sampled_at_ms <= since_ms ||
-            device->used_mib > booked_mib(device) - seat->share.charge_mib +
-                                   (kept_mib > residue ? kept_mib : residue)) {
+        if (device->config.is_measured &&
+            (sampled_at_ms <= since_ms ||
+             device_used_by(device, lease) >
+                 larger(kept_mib, device->config.residue_mib))) {
             return false;
         }
     }

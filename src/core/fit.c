@@ -11,16 +11,18 @@ static bool keeps_seat_for(const struct core *core,
            device->linger_service == lease->row.service;
 }
 
-/* Room on a device that nobody has reserved, or left of it. */
-static uint32_t open_mib(const struct device *device, uint32_t warm_mib)
+/* Room on a device that nobody has reserved, or left of it, for somebody who
+ * has @warm_mib there already, and takes @own_mib. */
+static uint32_t
+open_mib(const struct device *device, uint32_t warm_mib, uint32_t own_mib)
 {
     switch (device->reservation) {
     case DEVICE_OPEN:
-        return device_free_mib(device) + warm_mib;
+        return device_room_mib(device, (uint64_t)warm_mib + own_mib);
     case DEVICE_RESERVED:
-        return device->left_mib;
+        return device->left_mib + own_mib;
     case DEVICE_RESERVED_OVERDUE:
-        return 0;
+        return own_mib;
     }
     return 0;
 }
@@ -36,7 +38,7 @@ static bool fits(const struct core *core,
         return false;
     }
     if (lease_is_sleeper(lease) && device->config.is_measured &&
-        (uint64_t)device_footprint_of(device, lease) + device->used_mib >
+        (uint64_t)device_resume_mib(core, device, lease) + device->used_mib >
             (uint64_t)device->config.capacity_mib + own) {
         return false;
     }
@@ -48,9 +50,9 @@ static bool fits(const struct core *core,
     }
     return !device_is_held(device, false) &&
            lease->row.vram_mib <=
-               open_mib(device, device_resident_mib(device, lease->row.service,
-                                                    false)) +
-                   own;
+               open_mib(device,
+                        device_resident_mib(device, lease->row.service, false),
+                        own);
 }
 
 uint32_t fit_room(struct core *core,
@@ -76,7 +78,7 @@ uint32_t fit_room(struct core *core,
             !device_is_fresh(device) || device_is_held(device, false)) {
             continue;
         }
-        room = open_mib(device, 0);
+        room = open_mib(device, 0, 0);
         for (at = count++; at > 0 && rooms[at - 1] < room; at--) {
             rooms[at] = rooms[at - 1];
         }

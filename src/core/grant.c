@@ -77,10 +77,11 @@ void grant_devices(struct core *core,
     if (lease->row.state != LEASE_CLEARING) {
         lease_move(core, lease, LEASE_CLEARING);
     }
-    device_charge(core, lease, set);
-    end_linger(core, set);
+    /* Before it is seated: seats stand in the order of the tokens. */
     lease->row.token_before = lease->row.token;
     lease->row.token = core->next_number++;
+    device_charge(core, lease, set);
+    end_linger(core, set);
     lease->row.granted_at_ms = core->now_ms;
     set_flag(lease, CORE_ROW_BYPASSED, is_bypass);
     set_flag(lease, CORE_ROW_ADVISORY,

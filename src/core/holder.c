@@ -117,7 +117,7 @@ static void reclaimed(struct core *core, struct lease *lease)
 
     device_discharge(core, lease, false);
     for (i = 0; i < lease->row.gpus; i++) {
-        device_disown(&core->devices[lease->seats[i].device]);
+        account_disown(&core->devices[lease->seats[i].device]);
     }
     lease_end(core, lease, (enum core_reason)lease->reason);
 }

@@ -300,7 +300,7 @@ void lease_move(struct core *core, struct lease *lease, enum lease_state next)
     list_remove(&lease->state_link);
     core->state_count[lease->row.state]--;
     index_leave(core, lease);
-    lease->row.state = next;
+    lease->row.state = (uint8_t)next;
     index_enter(core, lease);
     list_append(&core->states[next], &lease->state_link);
     core->state_count[next]++;

@@ -28,8 +28,11 @@ struct core_lease_view {
     uint64_t held_ms;              /* ENDED: time since its first grant. */
     uint64_t requester;            /* PAUSING: who needs the room. */
     uint32_t release_mib;          /* PAUSING: how much should be freed. */
-    bool was_granted;              /* CLEARING: it is a resume. */
-    bool can_hear;                 /* It would be told to pause. */
+    uint32_t measured_mib;         /* What it uses, on all its devices. */
+    bool is_measured; /* So its processes say; else .measured_mib is what is
+                         used beyond what all others are believed to use. */
+    bool was_granted; /* CLEARING: it is a resume. */
+    bool can_hear;    /* It would be told to pause. */
 };
 
 /* Fill @out with the lease @id.
@@ -76,7 +79,8 @@ struct core_device_view {
     uint32_t capacity_mib;
     uint32_t reserve_mib;
     uint32_t used_mib;        /* As last measured. */
-    uint32_t charged_mib;     /* By leases. */
+    uint32_t charged_mib;     /* By leases: their charges, or what they use
+                                 where that is more. */
     uint32_t resident_mib;    /* Warm models without a lease. */
     uint32_t unleased_mib;    /* By nobody we know. */
     uint32_t free_mib;        /* What a request could be granted now. */
@@ -85,6 +89,7 @@ struct core_device_view {
     uint32_t linger_service;
     bool is_measured;
     bool is_drained;
+    bool is_attributed;    /* The newest sample that counted named its users. */
     bool is_overcommitted; /* More is used than the leases explain. */
     bool wants_samples;    /* Somebody waits for VRAM to be freed here. */
 };
@@ -160,9 +165,13 @@ struct core_why {
     uint32_t device;   /* Where. */
     uint32_t need_mib; /* 0 = all of it. */
     uint32_t free_mib;
-    bool blocker_hears;     /* HOLDER: it could be asked. */
-    bool blocker_protected; /* HOLDER: by min_run, until .until_ms. */
-    bool blocker_may_renew; /* HOLDER: and .until_ms then is later. */
+    uint32_t blocker_used_mib;   /* What .blocker still uses on .device, as far
+                                    as that is known ... */
+    uint32_t blocker_charge_mib; /* ... of what it is charged there. */
+    uint32_t unleased_mib;       /* In use there by nobody we know. */
+    bool blocker_hears;          /* HOLDER: it could be asked. */
+    bool blocker_protected;      /* HOLDER: by min_run, until .until_ms. */
+    bool blocker_may_renew;      /* HOLDER: and .until_ms then is later. */
 };
 
 /* Say why the lease @id waits.

@@ -85,11 +85,13 @@ void device_charge_residue(struct core *core,
                            struct lease *lease,
                            uint32_t kept_mib);
 
-/* What is used beyond the bookings of all but @lease; 0 where unmeasured. */
+/* What @lease uses on @device: as measured, or what is used beyond the bookings
+ * of all others; 0 where unmeasured. */
 uint32_t device_used_by(const struct device *device, const struct lease *lease);
 
 /* Take the charges of @lease away.  @becomes_resident: what it used stays
- * charged to its service until a sample shows less. */
+ * charged to its service until a sample shows less, else what it was measured
+ * to use is unleased. */
 void device_discharge(struct core *core,
                       struct lease *lease,
                       bool becomes_resident);
@@ -98,11 +100,17 @@ void device_discharge(struct core *core,
  * nothing about it. */
 void device_soil(struct core *core, const struct lease *lease);
 
-/* Take in a sample. */
-void device_report(struct core *core, const struct core_event *event);
-
 /* Say whether the newest sample was begun after the last thing given back. */
 bool device_is_fresh(const struct device *device);
+
+/* Room on the device once @more_mib of what is taken there is not: none of it
+ * is room where more is taken than there is. */
+uint32_t device_room_mib(const struct device *device, uint64_t more_mib);
+
+/* What @need_mib lacks there, once @more_mib of what is taken is not. */
+uint64_t device_lack_mib(const struct device *device,
+                         uint64_t need_mib,
+                         uint64_t more_mib);
 
 /* Room a request could be granted, without warm room of its own. */
 uint32_t device_free_mib(const struct device *device);
@@ -116,21 +124,27 @@ uint32_t device_resident_mib(const struct device *device,
                              uint32_t service,
                              bool is_others);
 
-/* VRAM that is being given back: charges of PAUSING and RECLAIMING leases less
- * what a paused one may keep. */
+/* VRAM that is being given back: what is taken by PAUSING and RECLAIMING leases
+ * less what a paused one may keep. */
 uint32_t device_freeing_mib(const struct device *device);
 
 /* Say whether an exclusive lease, or any with @is_any, holds @device. */
 bool device_is_held(const struct device *device, bool is_any);
 
-/* Return what @lease is charged on @device; 0 where it has no seat there. */
+/* Return the seat of @lease on @device; NULL where it has none there. */
+struct seat *device_seat_of(const struct device *device,
+                            const struct lease *lease);
+
+/* Return what @lease takes on @device: what it is charged, or measured to use
+ * where that is more; 0 where it has no seat there. */
 uint32_t device_charge_of(const struct device *device,
                           const struct lease *lease);
 
-/* Return what a resume of @lease needs measured free on @device; 0 where it
- * has no seat there. */
-uint32_t device_footprint_of(const struct device *device,
-                             const struct lease *lease);
+/* Return what a resume of @lease needs measured free on @device: what it used
+ * before its pause, and a margin as far as the device could ever give it. */
+uint32_t device_resume_mib(const struct core *core,
+                           const struct device *device,
+                           const struct lease *lease);
 
 /* Say whether @device has a warm model of another service than that of @lease,
  * larger than a residue, whose settle time is not over (@is_over: is over). */
@@ -146,9 +160,6 @@ bool device_is_clear_of(const struct core *core,
                         uint32_t kept_mib,
                         uint64_t since_ms);
 
-/* Charge VRAM that nobody accounts for as unleased. */
-void device_disown(struct device *device);
-
 /* Say whether @lease may use @device at all now. */
 bool device_is_usable(const struct core *core,
                       const struct device *device,
@@ -160,6 +171,32 @@ bool device_wants_samples(const struct device *device);
 /* What an exclusive grant to @service would be charged; 0 = nothing left. */
 uint32_t device_exclusive_mib(const struct device *device,
                               const struct lease *lease);
+
+/* ---- account.c: whose VRAM it is -------------------------------------- */
+
+/* Take in a sample. */
+void account_report(struct core *core, const struct core_event *event);
+
+/* Charge VRAM that nobody accounts for as unleased. */
+void account_disown(struct device *device);
+
+/* Return what @seat takes: its charge, or what is measured if that is more. */
+uint32_t account_taken_mib(const struct seat *seat);
+
+/* Change what @seat, which @device counts, takes. */
+void account_set_seat(struct device *device,
+                      struct seat *seat,
+                      uint32_t charge_mib,
+                      uint32_t measured_mib);
+
+/* Lower the residents of @service, of all with 0, by up to @mib, oldest
+ * first / raise that of @service, which then has to be told again. */
+void account_lower_resident(struct device *device,
+                            uint32_t service,
+                            uint32_t mib);
+void account_raise_resident(struct device *device,
+                            uint32_t service,
+                            uint32_t mib);
 
 /* ---- queue.c: who waits, in order ------------------------------------- */
 

@@ -99,7 +99,7 @@ static int restore_lease(struct core *core, const struct core_lease_row *row)
         return rc;
     }
     lease->row = *row;
-    lease->row.state = state_after(row);
+    lease->row.state = (uint8_t)state_after(row);
     lease->is_stored = true;
     adopt(core, lease);
     lease_enter(core, lease);

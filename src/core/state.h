@@ -25,17 +25,20 @@ enum {
     ENDED_MS = 60000,   /* An ended lease is remembered so long ... */
     ENDED_CHUNKS = 64,  /* ... in a table of so many chunks ... */
     ENDED_CHUNK = 1024, /* ... of so many places. */
-    EFFECTS_SPARE = 16  /* Room that one unit of work may need. */
+    RESUME_MARGIN_MIB = 64, /* At least, where there is a margin. */
+    EFFECTS_SPARE = 16      /* Room that one unit of work may need. */
 };
 
 #define NEED_ALL UINT32_MAX /* The need of an exclusive request. */
 
 /* A lease's place on one device. */
 struct seat {
-    struct list link; /* Of the device; unlinked while not charged. */
+    struct list link; /* Of the device, in the order of the grants; unlinked
+                         while not charged. */
     struct lease *lease;
     uint32_t device;
     struct core_share share;
+    uint32_t measured_mib; /* In use, where samples name their users. */
 };
 
 struct lease {
@@ -132,9 +135,11 @@ struct device {
     enum core_device_state state;
     bool is_drained;
     uint32_t used_mib;
-    uint64_t sampled_at_ms; /* Begin of the newest sample; 0 = none. */
-    uint64_t dirty_at_ms;   /* Last release, ack or death. */
-    uint32_t charged_mib;   /* The sum over the seats. */
+    uint64_t sampled_at_ms;    /* Begin of the newest sample; 0 = none. */
+    uint64_t dirty_at_ms;      /* Last release, ack or death. */
+    uint64_t attributed_at_ms; /* Begin of the newest sample that counted; 0 =
+                                  it named no users. */
+    uint32_t charged_mib;      /* What all seats take. */
     uint32_t unleased_mib;
     struct resident residents[RESIDENTS_MAX]; /* Oldest first. */
     uint32_t resident_count;

@@ -38,24 +38,30 @@ is_victim(struct core *core, const struct lease *holder, uint32_t priority)
 /* ---- The order among victims ------------------------------------------ */
 
 /* Less important, larger, later: asked first. */
-static bool before(const struct lease *a, const struct lease *b)
+static bool before(const struct device *device,
+                   const struct lease *a,
+                   const struct lease *b)
 {
+    uint32_t a_mib = device_charge_of(device, a);
+    uint32_t b_mib = device_charge_of(device, b);
+
     if (lease_priority(a) != lease_priority(b)) {
         return lease_priority(a) > lease_priority(b);
     }
-    if (a->row.charge_mib != b->row.charge_mib) {
-        return a->row.charge_mib > b->row.charge_mib;
+    if (a_mib != b_mib) {
+        return a_mib > b_mib;
     }
     return a->row.token > b->row.token;
 }
 
-static struct lease *merge(struct lease *a, struct lease *b)
+static struct lease *
+merge(const struct device *device, struct lease *a, struct lease *b)
 {
     struct lease *head = NULL;
     struct lease **end = &head;
 
     while (a != NULL && b != NULL) {
-        struct lease **from = before(a, b) ? &a : &b;
+        struct lease **from = before(device, a, b) ? &a : &b;
 
         *end = *from;
         end = &(*end)->next;
@@ -66,7 +72,7 @@ static struct lease *merge(struct lease *a, struct lease *b)
 }
 
 /* Sort a chain of leases by merging runs of 1, 2, 4 ... kept by their size. */
-static struct lease *sort(struct lease *chain)
+static struct lease *sort(const struct device *device, struct lease *chain)
 {
     struct lease *runs[32] = {NULL};
     struct lease *sorted = NULL;
@@ -78,13 +84,13 @@ static struct lease *sort(struct lease *chain)
         chain = chain->next;
         run->next = NULL;
         for (i = 0; runs[i] != NULL; i++) {
-            run = merge(runs[i], run);
+            run = merge(device, runs[i], run);
             runs[i] = NULL;
         }
         runs[i] = run;
     }
     for (i = 0; i < 32; i++) {
-        sorted = merge(sorted, runs[i]);
+        sorted = merge(device, sorted, runs[i]);
     }
     return sorted;
 }
@@ -108,7 +114,7 @@ static struct lease *gather(struct core *core,
             chain = lease;
         }
     }
-    return sort(chain);
+    return sort(device, chain);
 }
 
 /* From the sorted @chain take victims between two priorities until they give
@@ -218,15 +224,14 @@ static uint32_t obtainable_mib(const struct core *core,
 static uint64_t lack_mib(const struct device *device, const struct lease *lease)
 {
     uint64_t need = lease->row.vram_mib;
-    uint64_t have = (uint64_t)device_free_mib(device) +
-                    device_freeing_mib(device) +
+    uint64_t more = (uint64_t)device_freeing_mib(device) +
                     device_resident_mib(device, lease->row.service, false) +
                     device_charge_of(device, lease);
 
     if (device->reservation == DEVICE_RESERVED_OVERDUE) {
         need += device->reserver->row.vram_mib;
     }
-    return need > have ? need - have : 0;
+    return device_lack_mib(device, need, more);
 }
 
 /* A holder that is on @device and would not leave it; its presence defeats a
@@ -267,7 +272,8 @@ static bool covers_footprint(const struct core *core,
                              uint64_t given)
 {
     return !device->config.is_measured || !lease_is_sleeper(lease) ||
-           (uint64_t)device_footprint_of(device, lease) + device->used_mib <=
+           (uint64_t)device_resume_mib(core, device, lease) +
+                   device->used_mib <=
                (uint64_t)device->config.capacity_mib +
                    device_charge_of(device, lease) +
                    device_freeing_mib(device) +
@@ -379,11 +385,12 @@ static void note_footprint(const struct core *core, struct lease *lease)
 
     for (i = 0; i < lease->row.gpus; i++) {
         struct seat *seat = &lease->seats[i];
+        const struct device *device = &core->devices[seat->device];
+        bool is_told =
+            lease_is_exclusive(lease) || device->attributed_at_ms != 0;
 
         seat->share.footprint_mib =
-            lease_is_exclusive(lease)
-                ? device_used_by(&core->devices[seat->device], lease)
-                : seat->share.charge_mib;
+            is_told ? device_used_by(device, lease) : seat->share.charge_mib;
     }
     device_note_shares(lease);
 }

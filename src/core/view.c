@@ -35,6 +35,23 @@ static uint32_t release_mib(const struct core *core, const struct lease *lease)
                                            : 0;
 }
 
+/* What @lease uses on all its devices; @is_told: the samples say so. */
+static uint32_t
+used_mib(const struct core *core, const struct lease *lease, bool *is_told)
+{
+    uint64_t sum = 0;
+    uint32_t i;
+
+    *is_told = lease->row.granted != 0;
+    for (i = 0; lease->row.granted != 0 && i < lease->row.gpus; i++) {
+        const struct device *device = &core->devices[lease->seats[i].device];
+
+        sum += device_used_by(device, lease);
+        *is_told = *is_told && device->attributed_at_ms != 0;
+    }
+    return sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
+}
+
 int core_lease_view(const struct core *core,
                     uint64_t id,
                     struct core_lease_view *out)
@@ -66,6 +83,7 @@ int core_lease_view(const struct core *core,
         .was_granted = lease->row.first_granted_at_ms != 0,
         .can_hear = !lease_is_waiter(lease) && lease_can_hear(core, lease),
     };
+    out->measured_mib = used_mib(core, lease, &out->is_measured);
     return E_OK;
 }
 
@@ -198,6 +216,7 @@ void core_device_view(const struct core *core,
         .linger_until_ms = lingers ? device->linger_until_ms : 0,
         .linger_service = lingers ? device->linger_service : 0,
         .is_measured = device->config.is_measured,
+        .is_attributed = device->attributed_at_ms != 0,
         .is_drained = device->is_drained || core->is_draining,
         .is_overcommitted = booked > device_size_mib(device) ||
                             (device->config.is_measured &&

@@ -65,6 +65,7 @@ static void bound(const struct lease *holder, struct core_why *out)
 }
 
 static void blame(const struct core *core,
+                  const struct device *device,
                   const struct lease *blocker,
                   enum core_wait wait,
                   struct core_why *out)
@@ -74,6 +75,8 @@ static void blame(const struct core *core,
 
     out->wait = wait;
     out->blocker = blocker->row.id;
+    out->blocker_used_mib = device_used_by(device, blocker);
+    out->blocker_charge_mib = device_seat_of(device, blocker)->share.charge_mib;
     out->service = blocker->row.service;
     switch (wait) {
     case CORE_WAIT_PAUSE:
@@ -115,18 +118,18 @@ static bool why_holder(const struct core *core,
     const struct lease *lease = on_device(device, 1u << LEASE_PAUSING);
 
     if (lease != NULL) {
-        blame(core, lease,
+        blame(core, device, lease,
               lease->acked_at_ms == 0 ? CORE_WAIT_PAUSE : CORE_WAIT_VRAM, out);
         return true;
     }
     lease = on_device(device, 1u << LEASE_RECLAIMING);
     if (lease != NULL) {
-        blame(core, lease, CORE_WAIT_RECLAIM, out);
+        blame(core, device, lease, CORE_WAIT_RECLAIM, out);
         return true;
     }
     lease = on_device(device, 1u << LEASE_HELD);
     if (lease != NULL) {
-        blame(core, lease, CORE_WAIT_HOLDER, out);
+        blame(core, device, lease, CORE_WAIT_HOLDER, out);
         return true;
     }
     return false;
@@ -182,6 +185,7 @@ static void why_device(const struct core *core,
 
     out->device = device->index;
     out->free_mib = device_free_mib(device);
+    out->unleased_mib = device->unleased_mib;
     if (device->state != CORE_DEVICE_OK) {
         out->wait = CORE_WAIT_DEVICE;
     } else if (device->is_drained) {

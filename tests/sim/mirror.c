@@ -21,6 +21,7 @@ void mirror_init(struct mirror *mirror, const struct rig *rig)
     ref->service_waiters_max = config->service_waiters_max;
     ref->stream_grace = config->stream_grace_ms;
     ref->away = config->away_ms;
+    ref->margin = config->resume_margin_percent;
     ref->now = rig->now_ms;
     ref->hold_until = rig->now_ms + config->startup_hold_ms;
     for (i = 0; i < config->device_count; i++) {
@@ -151,6 +152,27 @@ static void feed_ack(struct ref *ref, const struct core_event *event)
             event->ack.vram_mib);
 }
 
+static void feed_report(struct ref *ref, const struct core_event *event)
+{
+    struct ref_sample sample = {
+        .device = event->report.device,
+        .ok = event->report.state == CORE_DEVICE_OK,
+        .names = event->report.is_attributed,
+        .begun_at = event->report.begun_at_ms,
+        .used = event->report.used_mib,
+        .count = event->report.usage_count,
+    };
+    uint32_t i;
+
+    for (i = 0; i < event->report.usage_count; i++) {
+        const struct core_usage *usage = &event->report.usages[i];
+
+        sample.uses[i] =
+            (struct ref_use){usage->lease, usage->service, usage->used_mib};
+    }
+    ref_report(ref, &sample);
+}
+
 /* The core took the event: so does the reference. */
 static void
 feed(struct ref *ref, const struct core_event *event, bool is_repeat)
@@ -184,9 +206,7 @@ feed(struct ref *ref, const struct core_event *event, bool is_repeat)
         ref_tick(ref);
         break;
     case CORE_DEVICE_REPORT:
-        ref_report(ref, event->report.device,
-                   event->report.state == CORE_DEVICE_OK,
-                   event->report.begun_at_ms, event->report.used_mib);
+        feed_report(ref, event);
         break;
     case CORE_PROCESS_GONE:
         ref_gone(ref, event->process_gone.lease);

@@ -308,9 +308,13 @@ static void charge(struct ref *ref, struct ref_lease *lease, uint32_t at)
     uint32_t amount =
         lease->need == 0 ? ref_whole_room(ref, at, lease) : lease->need;
     uint32_t warm = device->resident[lease->service];
+    uint32_t before = ref_taken(lease, at);
+    uint32_t more;
 
     lease->charge[at] = amount;
-    device->resident[lease->service] = warm > amount ? warm - amount : 0;
+    more = ref_taken(lease, at);
+    more = more > before ? more - before : 0;
+    device->resident[lease->service] = warm > more ? warm - more : 0;
     device->linger_until = 0;
 }
 

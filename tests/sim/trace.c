@@ -94,6 +94,21 @@ static void restore(struct buf *out, const struct core_record *record)
     }
 }
 
+static void usages(struct buf *out, const struct core_event *event)
+{
+    uint32_t i;
+
+    if (event->report.is_attributed) {
+        buf_text(out, " by");
+    }
+    for (i = 0; i < event->report.usage_count; i++) {
+        const struct core_usage *usage = &event->report.usages[i];
+
+        buf_printf(out, " %llu/%u:%u", (unsigned long long)usage->lease,
+                   usage->service, usage->used_mib);
+    }
+}
+
 void trace_event(struct buf *out, const struct core_event *event)
 {
     buf_printf(out, "[%6llu] %s", (unsigned long long)event->at_ms,
@@ -132,6 +147,7 @@ void trace_event(struct buf *out, const struct core_event *event)
                    event->report.device, device_names[event->report.state],
                    event->report.used_mib,
                    (unsigned long long)event->report.begun_at_ms);
+        usages(out, event);
         break;
     case CORE_ADMIN:
         admin(out, event);

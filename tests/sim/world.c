@@ -39,6 +39,7 @@ void world_config(const struct world_profile *profile,
         .away_ms = 5000,
         .startup_hold_ms = 1000,
         .effects_max = 4096,
+        .resume_margin_percent = profile->is_attributed ? 5 : 0,
     };
     memcpy(config->classes, classes, sizeof classes);
     for (i = 0; i < profile->devices; i++) {
@@ -168,7 +169,8 @@ static void usage_load(struct world *world,
         if ((row->granted >> i & 1) == 0) {
             continue;
         }
-        if (world->profile->has_liars && random_once_in(random, 50)) {
+        if (world->profile->has_liars &&
+            random_once_in(random, world->profile->is_attributed ? 8 : 50)) {
             mib += mib / 2;
         }
         usage_add(world, (struct usage){.lease = client->lease,
@@ -426,6 +428,56 @@ draw_stream(struct world *world, struct random *random, struct core_event *out)
     }
 }
 
+/* What the driver says of one user: right, without the lease, or wrong. */
+static struct core_usage name_usage(const struct world *world,
+                                    struct random *random,
+                                    const struct usage *usage)
+{
+    struct core_usage named = {.lease = usage->lease,
+                               .service = usage->service,
+                               .used_mib = usage->mib};
+
+    if (random_once_in(random, 4)) {
+        named.lease = 0; /* A process nobody told us of, of a known service. */
+    }
+    if (world->profile->has_liars && random_once_in(random, 100)) {
+        named.used_mib = random_below(random, 2 * CAPACITY_MIB);
+    }
+    if (world->profile->has_liars && random_once_in(random, 100) &&
+        world->client_count > 0) {
+        named.lease =
+            world->clients[random_below(random, (uint32_t)world->client_count)]
+                .lease;
+    }
+    if (world->profile->has_liars && random_once_in(random, 100)) {
+        named.service = random_below(random, world->profile->services + 1);
+    }
+    return named;
+}
+
+/* Name the users of a device; now and then with gaps, or not at all. */
+static void
+draw_usages(struct world *world, struct random *random, struct core_event *out)
+{
+    bool has_gaps = random_once_in(random, 20);
+    uint32_t count = 0;
+    size_t i;
+
+    if (!world->profile->is_attributed || random_once_in(random, 12)) {
+        return;
+    }
+    for (i = 0; i < world->usage_count && count < CORE_USAGES_MAX; i++) {
+        if (world->usages[i].device == out->report.device &&
+            (!has_gaps || random_once_in(random, 2))) {
+            world->named[count++] =
+                name_usage(world, random, &world->usages[i]);
+        }
+    }
+    out->report.usages = world->named;
+    out->report.usage_count = count;
+    out->report.is_attributed = true;
+}
+
 static void draw_report(struct world *world,
                         const struct rig *rig,
                         struct random *random,
@@ -454,6 +506,7 @@ static void draw_report(struct world *world,
     if (world->profile->has_liars && random_once_in(random, 60)) {
         out->report.used_mib = random_below(random, CAPACITY_MIB);
     }
+    draw_usages(world, random, out);
     if (random_once_in(random, 40)) {
         out->report.state =
             random_once_in(random, 2) ? CORE_DEVICE_STALE : CORE_DEVICE_GONE;

@@ -20,6 +20,7 @@ struct world_profile {
     uint32_t services;
     uint32_t live_max;  /* Leases the clients try to have at once. */
     bool is_measured;   /* Devices report VRAM. */
+    bool is_attributed; /* And, mostly, whose it is. */
     bool has_gangs;     /* Some ask for several devices. */
     bool has_liars;     /* Some keep VRAM, hang, or die. */
     bool has_operators; /* Drains, revocations, operator pauses. */
@@ -74,6 +75,7 @@ struct world {
     struct client past[WORLD_PAST]; /* Ended ones, for stale calls. */
     uint64_t past_count;
     uint64_t ref_next;
+    struct core_usage named[CORE_USAGES_MAX]; /* Of the newest sample. */
 };
 
 /* Fill @config with the devices and classes of a profile, as @random has it. */
