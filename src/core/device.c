@@ -167,12 +167,7 @@ static void seat_take(struct core *core, struct seat *seat, uint32_t charge_mib)
                            above(account_taken_mib(seat), before));
 }
 
-/* Put @lease on the devices in @set; @charge_mib NEED_ALL: each with what an
- * exclusive holder gets. */
-static void take_seats(struct core *core,
-                       struct lease *lease,
-                       uint64_t set,
-                       uint32_t charge_mib)
+void device_charge(struct core *core, struct lease *lease, uint64_t set)
 {
     uint32_t index;
     uint32_t used = 0;
@@ -180,7 +175,7 @@ static void take_seats(struct core *core,
     for (index = 0; index < core->config.device_count; index++) {
         struct device *device = &core->devices[index];
         struct seat *seat = &lease->seats[used];
-        uint32_t charge = charge_mib;
+        uint32_t charge;
 
         if ((set & (1ull << index)) == 0) {
             continue;
@@ -189,9 +184,8 @@ static void take_seats(struct core *core,
         used++;
         /* A resume takes the seats it has: sets are filled in order. */
         assert(!list_is_linked(&seat->link) || seat->device == index);
-        if (charge == NEED_ALL) {
-            charge = device_exclusive_mib(device, lease);
-        }
+        charge = lease_is_exclusive(lease) ? device_exclusive_mib(device, lease)
+                                           : device_need_mib(device, lease);
         charge = smaller(charge, device_size_mib(device));
         seat->device = index;
         seat_take(core, seat, charge);
@@ -219,12 +213,6 @@ void device_note_shares(struct lease *lease)
         }
     }
     row->shares = shares;
-}
-
-void device_charge(struct core *core, struct lease *lease, uint64_t set)
-{
-    take_seats(core, lease, set,
-               lease_is_exclusive(lease) ? NEED_ALL : lease->row.vram_mib);
 }
 
 void device_charge_again(struct core *core, struct lease *lease)
@@ -316,6 +304,21 @@ void device_soil(struct core *core, const struct lease *lease)
     }
 }
 
+uint32_t device_release_mib(const struct core *core, const struct lease *lease)
+{
+    uint32_t most = 0;
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        const struct seat *seat = &lease->seats[i];
+
+        most =
+            larger(most, above(account_taken_mib(seat),
+                               core->config.devices[seat->device].residue_mib));
+    }
+    return most;
+}
+
 bool device_is_held(const struct device *device, bool is_any)
 {
     const struct list *at;
@@ -338,20 +341,14 @@ uint32_t device_charge_of(const struct device *device,
     return seat == NULL ? 0 : account_taken_mib(seat);
 }
 
-uint32_t device_resume_mib(const struct core *core,
-                           const struct device *device,
-                           const struct lease *lease)
+/* The most that @device could ever give the sleeper in @seat: not what
+ * strangers use, nor what others keep that sleep there. */
+static uint32_t ceiling_mib(const struct device *device,
+                            const struct seat *seat)
 {
-    const struct seat *seat = device_seat_of(device, lease);
-    uint64_t percent = core->config.resume_margin_percent;
     uint64_t kept = device->unleased_mib;
-    uint32_t footprint = seat == NULL ? 0 : seat->share.footprint_mib;
-    uint32_t margin = (uint32_t)(footprint * percent / 100);
     const struct list *at;
 
-    if (footprint == 0 || percent == 0) {
-        return footprint;
-    }
     LIST_EACH (at, &device->seats) {
         const struct seat *other = CONTAINER_OF(at, struct seat, link);
 
@@ -359,9 +356,36 @@ uint32_t device_resume_mib(const struct core *core,
             kept += account_taken_mib(other);
         }
     }
+    return above(device_size_mib(device), kept);
+}
+
+uint32_t device_need_mib(const struct device *device, const struct lease *lease)
+{
+    const struct seat *seat = device_seat_of(device, lease);
+    uint32_t footprint = seat == NULL ? 0 : seat->share.footprint_mib;
+
+    if (lease_is_exclusive(lease) || footprint <= lease->row.vram_mib) {
+        return lease->row.vram_mib;
+    }
+    return larger(lease->row.vram_mib,
+                  smaller(footprint, ceiling_mib(device, seat)));
+}
+
+uint32_t device_resume_mib(const struct core *core,
+                           const struct device *device,
+                           const struct lease *lease)
+{
+    const struct seat *seat = device_seat_of(device, lease);
+    uint64_t percent = core->config.resume_margin_percent;
+    uint32_t footprint = seat == NULL ? 0 : seat->share.footprint_mib;
+    uint32_t margin = (uint32_t)(footprint * percent / 100);
+
+    if (footprint == 0 || percent == 0) {
+        return footprint;
+    }
     margin = larger(margin, RESUME_MARGIN_MIB);
-    return larger(footprint, smaller(footprint + margin,
-                                     above(device_size_mib(device), kept)));
+    return larger(footprint,
+                  smaller(footprint + margin, ceiling_mib(device, seat)));
 }
 
 bool device_is_warm(const struct core *core,

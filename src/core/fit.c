@@ -49,7 +49,7 @@ static bool fits(const struct core *core,
                device_exclusive_mib(device, lease) > 0;
     }
     return !device_is_held(device, false) &&
-           lease->row.vram_mib <=
+           device_need_mib(device, lease) <=
                open_mib(device,
                         device_resident_mib(device, lease->row.service, false),
                         own);

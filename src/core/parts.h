@@ -128,6 +128,9 @@ uint32_t device_resident_mib(const struct device *device,
  * less what a paused one may keep. */
 uint32_t device_freeing_mib(const struct device *device);
 
+/* Return what @lease gives back on each device by pausing, at most. */
+uint32_t device_release_mib(const struct core *core, const struct lease *lease);
+
 /* Say whether an exclusive lease, or any with @is_any, holds @device. */
 bool device_is_held(const struct device *device, bool is_any);
 
@@ -139,6 +142,11 @@ struct seat *device_seat_of(const struct device *device,
  * where that is more; 0 where it has no seat there. */
 uint32_t device_charge_of(const struct device *device,
                           const struct lease *lease);
+
+/* Return what sharing @lease is to be charged on @device: what it asked for,
+ * or, of a resume, what it used before its pause where that is more. */
+uint32_t device_need_mib(const struct device *device,
+                         const struct lease *lease);
 
 /* Return what a resume of @lease needs measured free on @device: what it used
  * before its pause, and a margin as far as the device could ever give it. */

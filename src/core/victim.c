@@ -223,7 +223,7 @@ static uint32_t obtainable_mib(const struct core *core,
 /* What a sharing candidate lacks on @device, warm models of others aside. */
 static uint64_t lack_mib(const struct device *device, const struct lease *lease)
 {
-    uint64_t need = lease->row.vram_mib;
+    uint64_t need = device_need_mib(device, lease);
     uint64_t more = (uint64_t)device_freeing_mib(device) +
                     device_resident_mib(device, lease->row.service, false) +
                     device_charge_of(device, lease);
@@ -399,7 +399,6 @@ void victim_pause(struct core *core,
                   struct lease *lease,
                   const struct lease *requester)
 {
-    uint32_t residue = core->config.devices[lease->seats[0].device].residue_mib;
     struct core_message *message;
 
     lease->acked_at_ms = 0;
@@ -412,7 +411,7 @@ void victim_pause(struct core *core,
     message = core_say(core, CORE_MSG_PAUSE, lease);
     message->requester = lease->requester;
     message->deadline_at_ms = lease->pause_by_ms;
-    message->release_mib = above(lease->row.charge_mib, residue);
+    message->release_mib = device_release_mib(core, lease);
     core->stats.pauses++;
 }
 

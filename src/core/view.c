@@ -26,15 +26,6 @@ static void view_ended(const struct ended *ended, struct core_lease_view *out)
     };
 }
 
-/* What a pausing holder was told to free on each device. */
-static uint32_t release_mib(const struct core *core, const struct lease *lease)
-{
-    uint32_t residue = core->config.devices[lease->seats[0].device].residue_mib;
-
-    return lease->row.charge_mib > residue ? lease->row.charge_mib - residue
-                                           : 0;
-}
-
 /* What @lease uses on all its devices; @is_told: the samples say so. */
 static uint32_t
 used_mib(const struct core *core, const struct lease *lease, bool *is_told)
@@ -79,7 +70,7 @@ int core_lease_view(const struct core *core,
         .expires_at_ms = lease->expires_at_ms,
         .acked_at_ms = pausing ? lease->acked_at_ms : 0,
         .requester = pausing ? lease->requester : 0,
-        .release_mib = pausing ? release_mib(core, lease) : 0,
+        .release_mib = pausing ? device_release_mib(core, lease) : 0,
         .was_granted = lease->row.first_granted_at_ms != 0,
         .can_hear = !lease_is_waiter(lease) && lease_can_hear(core, lease),
     };

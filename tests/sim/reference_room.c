@@ -158,21 +158,14 @@ static bool is_held(const struct ref *ref, uint32_t at, bool exclusively)
     return false;
 }
 
-/* What a resume needs: what it used before, and a margin, of which no more is
- * asked than the device could give beside strangers and who else sleeps. */
-static uint64_t
-resume_need(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
+/* The most a sleeper could be given beside strangers and who else sleeps. */
+static uint32_t
+most_ever(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
 {
     const struct ref_device *device = &ref->devices[at];
-    uint64_t need = lease->footprint[at];
-    uint64_t margin = need * ref->margin / 100;
     uint64_t others = device->unleased;
-    uint32_t most;
     size_t i;
 
-    if (need == 0 || ref->margin == 0) {
-        return need;
-    }
     for (i = 0; i < REF_LEASES; i++) {
         const struct ref_lease *other = &ref->leases[i];
 
@@ -180,7 +173,35 @@ resume_need(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
             others += ref_taken(other, at);
         }
     }
-    most = less(device->capacity - device->reserve, others);
+    return less(size_of(device), others);
+}
+
+uint32_t
+ref_need(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
+{
+    uint32_t most;
+    uint32_t used;
+
+    if (lease->need == 0 || lease->grant_number == 0 || !is_on(lease, at)) {
+        return lease->need;
+    }
+    most = most_ever(ref, at, lease);
+    used = lease->footprint[at] < most ? lease->footprint[at] : most;
+    return used > lease->need ? used : lease->need;
+}
+
+/* What a resume needs measured free: what it used before, and a margin, of
+ * which no more is asked than there could be. */
+static uint64_t
+resume_need(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
+{
+    uint64_t need = lease->footprint[at];
+    uint64_t margin = need * ref->margin / 100;
+    uint32_t most = most_ever(ref, at, lease);
+
+    if (need == 0 || ref->margin == 0) {
+        return need;
+    }
     margin = margin < 64 ? 64 : margin;
     if (need + margin <= most) {
         return need + margin;
@@ -230,7 +251,7 @@ static bool fits(const struct ref *ref,
     if (reserved->by != NULL) {
         free = (uint64_t)reserved->left + own_charge(lease, at);
     }
-    return !is_held(ref, at, true) && lease->need <= free;
+    return !is_held(ref, at, true) && ref_need(ref, at, lease) <= free;
 }
 
 uint64_t ref_choose(const struct ref *ref,
@@ -443,7 +464,7 @@ static uint64_t lack(const struct ref *ref,
                      uint32_t at,
                      const struct ref_lease *lease)
 {
-    uint64_t need = lease->need;
+    uint64_t need = ref_need(ref, at, lease);
     uint64_t have = size_of(&ref->devices[at]) + ref_freeing(ref, at) +
                     ref->devices[at].resident[lease->service] +
                     own_charge(lease, at);

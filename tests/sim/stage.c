@@ -341,6 +341,38 @@ void stage_sample(struct stage *stage, uint32_t device, uint32_t used_mib)
     (void)play(stage, &event, &effects);
 }
 
+void stage_usages(struct stage *stage,
+                  uint32_t device,
+                  uint32_t used_mib,
+                  const struct core_usage *usages,
+                  uint32_t count)
+{
+    struct core_event event = {.type = CORE_DEVICE_REPORT,
+                               .at_ms = stage->rig.now_ms};
+    struct core_effects effects;
+    uint32_t i;
+
+    event.report.device = device;
+    event.report.begun_at_ms = stage->rig.now_ms;
+    event.report.used_mib = used_mib;
+    event.report.usages = usages;
+    event.report.usage_count = count;
+    event.report.is_attributed = true;
+    write_time(stage);
+    buf_printf(&stage->page, "gpu %u uses %u MiB:", device, used_mib);
+    for (i = 0; i < count; i++) {
+        if (usages[i].lease != 0) {
+            buf_printf(&stage->page, " lease %llu",
+                       (unsigned long long)usages[i].lease);
+        } else {
+            buf_printf(&stage->page, " %s",
+                       service_name(stage, usages[i].service));
+        }
+        buf_printf(&stage->page, " %u", usages[i].used_mib);
+    }
+    (void)play(stage, &event, &effects);
+}
+
 void stage_admin(struct stage *stage,
                  enum core_admin action,
                  uint64_t lease,
