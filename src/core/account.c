@@ -131,7 +131,8 @@ static void estimate(struct device *device)
     unleased = excess - device_resident_mib(device, 0, true);
     /* Holders may use less than they are charged, and so hide what is
      * unleased: it is only believed to be gone while nobody holds. */
-    if (unleased > device->unleased_mib || !device_is_held(device, true)) {
+    if (unleased > device->unleased_mib ||
+        !device_is_held(device, NULL, true)) {
         device->unleased_mib = unleased;
     } else {
         device->unleased_mib = smaller(device->unleased_mib, device->used_mib);

@@ -18,7 +18,7 @@ struct counts {
 
 static bool is_bypassed(const struct lease *lease)
 {
-    return (lease->row.flags & CORE_ROW_BYPASSED) != 0;
+    return (lease->row.flags & (CORE_ROW_BYPASSED | CORE_ROW_UNCHECKED)) != 0;
 }
 
 /* 7: every state but the named ones has a deadline, in the heap no later. */
@@ -27,6 +27,9 @@ static void check_deadline(const struct core *core, const struct lease *lease)
     bool durable = (lease->row.flags & CORE_ROW_DURABLE) != 0;
 
     if (lease->deadline_at_ms == CORE_FOREVER) {
+        if (walk_stands_still(lease) && lease_is_sleeper(lease)) {
+            return; /* We keep it from running. */
+        }
         assert(lease_is_waiter(lease));
         assert(durable || lease->row.timeout_ms == CORE_FOREVER ||
                lease->row.state == LEASE_AWAY);
@@ -201,7 +204,8 @@ static void check_device(const struct core *core, const struct device *device)
         charged += account_taken_mib(seat);
         granted += seat->share.charge_mib;
         bypassed = bypassed || is_bypassed(seat->lease);
-        holders += lease_holds(seat->lease);
+        holders += lease_holds(seat->lease) &&
+                   (seat->lease->row.flags & CORE_ROW_ASLEEP) == 0;
         alone += lease_holds(seat->lease) && lease_is_exclusive(seat->lease) &&
                  seat->lease->row.state != LEASE_RECLAIMING;
     }

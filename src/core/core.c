@@ -241,6 +241,10 @@ static int apply(struct core *core, const struct core_event *event)
         return report(core, event);
     case CORE_PROCESS_GONE:
         return holder_process_gone(core, event);
+    case CORE_WATCH:
+        return walk_watch(core, event);
+    case CORE_RUNG:
+        return walk_answer(core, event);
     case CORE_ADMIN:
         return admin_step(core, event);
     case CORE_RESTORE:

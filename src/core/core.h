@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/ladder.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +27,7 @@ enum {
     CORE_PRIORITIES = 10,  /* 0 (first) to 9. */
     CORE_CLASSES_MAX = 64, /* Configured ones; implicit ones come on top. */
     CORE_USAGES_MAX = 256, /* Users named by one sample. */
+    CORE_LADDERS_MAX = 64,
     CORE_WEIGHT_IMPLICIT = 50
 };
 
@@ -34,6 +36,10 @@ enum {
 /* Classes are numbered: 0 to 9 are the implicit classes of requests that name
  * only a priority, configured class i is CORE_CLASS(i). */
 #define CORE_CLASS(i) (CORE_PRIORITIES + (i))
+
+/* Ladders are numbered: 0 is the default, configured ladder i is
+ * CORE_LADDER(i). */
+#define CORE_LADDER(i) (1 + (i))
 
 /* ---- Configuration ---------------------------------------------------- */
 
@@ -61,6 +67,11 @@ struct core_config {
     uint32_t device_count; /* 0 to 64; a reload keeps it. */
     struct core_class_config classes[CORE_CLASSES_MAX];
     uint32_t class_count; /* A reload may add, never remove. */
+    /* A reload may change and remove: a lease keeps the rungs it came with. */
+    struct core_ladder ladders[CORE_LADDERS_MAX];
+    uint32_t ladder_count;
+    bool is_observing;    /* Everything is granted at once, nobody is asked;
+                             what the rules would not have given is counted. */
     uint32_t waiters_max; /* Over all services. */
     uint32_t service_waiters_max;
     uint32_t stream_grace_ms; /* Life of leases whose last stream closed. */
@@ -85,6 +96,8 @@ enum core_event_type {
     CORE_TICK,          /* Time has passed: core_deadline() was reached. */
     CORE_DEVICE_REPORT, /* VRAM was measured. */
     CORE_PROCESS_GONE,  /* The watched process of a lease has died. */
+    CORE_WATCH,         /* Its processes are watched from now on, or not. */
+    CORE_RUNG,          /* How a CORE_MSG_RUNG ended. */
     CORE_ADMIN,         /* An operator. */
     CORE_RESTORE,       /* A row from the store, before all other events. */
     CORE_EVENTS
@@ -102,6 +115,8 @@ enum core_admin {
     CORE_REVOKE,    /* Take .lease back by force. */
     CORE_PAUSE,     /* Ask .lease to pause; it stays paused ... */
     CORE_RESUME,    /* ... until this. */
+    CORE_THAW,      /* The processes of .lease were thawed and restored by
+                       hand: it no longer is the coordinator's doing. */
     CORE_BYPASS,    /* Grant everything at once until .until_ms; 0 ends it. */
     CORE_SHUTDOWN,  /* Drain, end the waits, stop at .until_ms at the latest. */
     CORE_CONFIGURE, /* Take .config; devices and class numbers stay. */
@@ -128,9 +143,14 @@ struct core_request {
     uint32_t ttl_ms;     /* 1000 to 600000. */
     uint32_t pause_grace_ms; /* How long a pause may take. */
     uint32_t max_hold_ms; /* A ceiling that renewal does not lift; 0 = none. */
+    uint8_t ladder;       /* 0 = the default, or CORE_LADDER(i). */
     bool is_preemptible;
     bool is_durable;          /* `wait: false`; has a job. */
     bool holds_by_connection; /* `hold: connection`. */
+    bool is_reachable; /* Can be asked without a stream: an engine, a signal
+                          or `run` stands behind it. */
+    bool is_watched;   /* Its processes are watched: CORE_PROCESS_GONE comes
+                          when they are gone. */
 };
 
 /* What a lease has on one of its devices. */
@@ -165,7 +185,10 @@ struct core_lease_row {
     uint32_t rungs;         /* Its ladder: 4 bits a rung, the first lowest; 0 =
                                the default. */
     uint8_t state;          /* enum lease_state (core/lease.h). */
-    uint8_t rung;           /* Where on the ladder it is; 0 = at its start. */
+    uint8_t rung;           /* enum rung: the newest begun, while PAUSING or
+                               RECLAIMING, or while HELD the one undone. */
+    uint8_t ladder;         /* As in the request.  Not stored: whoever restores
+                               a row looks up where .rungs stands by now. */
     /* Of a gang: .gpus shares, those of the devices in .granted by index, then
      * nothing; NULL before its first grant, and for one GPU.  Of an effect or
      * a view owned by the core until the next step; of an event borrowed. */
@@ -179,12 +202,17 @@ enum core_row_flags {
     CORE_ROW_OPERATOR_PAUSED = (1 << 3), /* Not resumed until told. */
     CORE_ROW_BYPASSED = (1 << 4),        /* Granted while bypass was on. */
     CORE_ROW_ADVISORY = (1 << 5),        /* Granted without verified room. */
-    CORE_ROW_CHECKPOINTED = (1 << 6),    /* Moved to host RAM by us. */
-    CORE_ROW_FROZEN = (1 << 7),          /* Stopped by us. */
+    CORE_ROW_CHECKPOINTED = (1 << 6),    /* Moved to host RAM by us: from when
+                                            that is begun until it is known to
+                                            be undone, or not to have been. */
+    CORE_ROW_FROZEN = (1 << 7),          /* Stopped by us; likewise. */
     CORE_ROW_RESTARTED = (1 << 8),       /* Its restart hook was run. */
     CORE_ROW_UNCHECKED = (1 << 9),       /* Granted against the rules: we only
                                             observe. */
     CORE_ROW_REACHABLE = (1 << 10),      /* Can be asked without a stream. */
+    CORE_ROW_WATCHED = (1 << 11),        /* Its processes are watched. */
+    CORE_ROW_ASLEEP = (1 << 12),         /* RECLAIMING: it was paused, and has
+                                            no more than a residue. */
 };
 
 /* The row of a class: its place in the weighted order. */
@@ -255,6 +283,17 @@ struct core_event {
             uint64_t lease;
         } cancel, process_gone;
         struct {
+            uint64_t lease;
+            bool is_watched;
+        } watch;
+        struct {
+            uint64_t lease;
+            uint64_t token; /* Of the message it answers. */
+            enum rung rung; /* Likewise. */
+            bool is_undo;   /* Likewise. */
+            enum rung_result result;
+        } rung;
+        struct {
             uint32_t device;
             enum core_device_state state;
             uint64_t begun_at_ms;            /* When the sample was begun. */
@@ -289,7 +328,13 @@ enum core_message_type {
     CORE_MSG_REVOKE,     /* .lease is no longer yours: .reason. */
     CORE_MSG_SHUTDOWN,   /* To a holder: finish before .deadline_at_ms. */
     CORE_MSG_STOPPED,    /* The shutdown is over; nothing else is said. */
-    CORE_MSG_STATE,      /* .lease is now in .state (for observers). */
+    CORE_MSG_STATE,      /* .lease is now in .state (for observers).  ENDED
+                            with .rung: its processes stay checkpointed or
+                            frozen, until they die or an operator thaws. */
+    CORE_MSG_RUNG,       /* Do .rung to .lease, or undo it where .is_undo, and
+                            answer with CORE_RUNG before .deadline_at_ms: an
+                            answer that is late counts as none.  It may come
+                            twice: doing again what is done is OK. */
     CORE_MESSAGES
 };
 
@@ -307,6 +352,8 @@ enum core_reason {
     CORE_REASON_OPERATOR,
     CORE_REASON_AWAY, /* Away for too long. */
     CORE_REASON_DRAINING,
+    CORE_REASON_PREEMPTED,      /* Its ladder begins with force. */
+    CORE_REASON_RESTORE_FAILED, /* A resume could not be undone in time. */
     CORE_REASONS
 };
 
@@ -324,6 +371,10 @@ struct core_message {
     uint32_t release_mib; /* Per device. */
     uint32_t state;       /* enum lease_state. */
     int error;            /* REFUSE. */
+    enum rung rung;       /* RUNG; STATE, see there. */
+    bool is_undo;         /* RUNG. */
+    uint32_t wait;        /* GRANT while only observing: why it would have
+                             waited (enum core_wait); 0 = it would not. */
 };
 
 /* What the driver must do, in this order: records, then messages. */

@@ -319,14 +319,31 @@ uint32_t device_release_mib(const struct core *core, const struct lease *lease)
     return most;
 }
 
-bool device_is_held(const struct device *device, bool is_any)
+bool device_is_frozen(const struct device *device, const struct lease *lease)
+{
+    return lease_is_sleeper(lease) &&
+           (lease->row.flags & CORE_ROW_FROZEN) != 0 &&
+           device_charge_of(device, lease) > device->config.residue_mib;
+}
+
+/* Say whether @lease, charged on @device, is in the way of others there. */
+static bool occupies(const struct device *device, const struct lease *lease)
+{
+    return lease_holds(lease) ? (lease->row.flags & CORE_ROW_ASLEEP) == 0
+                              : device_is_frozen(device, lease);
+}
+
+bool device_is_held(const struct device *device,
+                    const struct lease *but,
+                    bool is_any)
 {
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
         const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
 
-        if (lease_holds(lease) && (is_any || lease_is_exclusive(lease))) {
+        if (lease != but && (is_any || lease_is_exclusive(lease)) &&
+            occupies(device, lease)) {
             return true;
         }
     }
@@ -425,6 +442,18 @@ bool device_is_clear_of(const struct core *core,
             (sampled_at_ms <= since_ms ||
              device_used_by(device, lease) >
                  larger(kept_mib, device->config.residue_mib))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool device_is_measured(const struct core *core, const struct lease *lease)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        if (!core->config.devices[lease->seats[i].device].is_measured) {
             return false;
         }
     }

@@ -32,23 +32,24 @@ static bool fits(const struct core *core,
                  const struct lease *lease)
 {
     uint32_t own = device_charge_of(device, lease);
+    bool has_room = device_is_frozen(device, lease);
 
     if (!device_is_usable(core, device, lease) ||
         (!device_is_fresh(device) && !keeps_seat_for(core, device, lease))) {
         return false;
     }
-    if (lease_is_sleeper(lease) && device->config.is_measured &&
+    if (lease_is_sleeper(lease) && !has_room && device->config.is_measured &&
         (uint64_t)device_resume_mib(core, device, lease) + device->used_mib >
             (uint64_t)device->config.capacity_mib + own) {
         return false;
     }
     if (lease_is_exclusive(lease)) {
-        return device->reservation == DEVICE_OPEN &&
-               !device_is_held(device, true) &&
+        return (has_room || device->reservation == DEVICE_OPEN) &&
+               !device_is_held(device, lease, true) &&
                !device_is_warm(core, device, lease, false) &&
                device_exclusive_mib(device, lease) > 0;
     }
-    return !device_is_held(device, false) &&
+    return !device_is_held(device, lease, false) &&
            device_need_mib(device, lease) <=
                open_mib(device,
                         device_resident_mib(device, lease->row.service, false),
@@ -75,7 +76,7 @@ uint32_t fit_room(struct core *core,
             (shape->devices != 0 && (shape->devices & (1ull << i)) == 0) ||
             (device->linger_until_ms > core->now_ms &&
              class->config.priority > device->linger_priority) ||
-            !device_is_fresh(device) || device_is_held(device, false)) {
+            !device_is_fresh(device) || device_is_held(device, NULL, false)) {
             continue;
         }
         room = open_mib(device, 0, 0);

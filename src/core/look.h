@@ -10,7 +10,7 @@
 enum core_guarantee {
     CORE_ADVISORY,
     CORE_VERIFIED,
-    CORE_SUPERVISED, /* Not given yet: needs watched processes. */
+    CORE_SUPERVISED, /* Its processes are watched. */
 };
 
 /* A lease as it is now, or, for a while, as it ended. */
@@ -27,10 +27,15 @@ struct core_lease_view {
     uint64_t acked_at_ms;          /* PAUSING: the ack; 0 = not yet. */
     uint64_t held_ms;              /* ENDED: time since its first grant. */
     uint64_t requester;            /* PAUSING: who needs the room. */
-    uint32_t release_mib;          /* PAUSING: how much should be freed. */
-    uint32_t measured_mib;         /* What it uses, on all its devices. */
+    uint64_t rung_at_ms;           /* Since when it is on .rung. */
+    uint64_t rung_by_ms;           /* Until when; 0 = it begins anew. */
+    enum rung rung;        /* PAUSING, RECLAIMING: where on its ladder it is;
+                              NONE = nowhere, or past its end. */
+    uint32_t release_mib;  /* PAUSING: how much should be freed. */
+    uint32_t measured_mib; /* What it uses, on all its devices. */
     bool is_measured; /* So its processes say; else .measured_mib is what is
                          used beyond what all others are believed to use. */
+    bool is_undoing;  /* HELD: .rung is being undone. */
     bool was_granted; /* CLEARING: it is a resume. */
     bool can_hear;    /* It would be told to pause. */
 };
@@ -126,8 +131,10 @@ struct core_stats {
     uint64_t advisories; /* Exclusive grants without verified room. */
     uint64_t offers;
     uint64_t unloads;
-    uint32_t last_class; /* Of the newest first grant; CORE_FOREVER's low
-                            bits where there was none. */
+    uint64_t prevented;    /* Grants given only because we observe. */
+    uint64_t rungs[RUNGS]; /* Begun, by enum rung. */
+    uint32_t last_class;   /* Of the newest first grant; CORE_FOREVER's low
+                              bits where there was none. */
     bool is_draining;
     bool is_stopping;
     uint64_t bypass_until_ms; /* 0 = off. */
@@ -151,6 +158,8 @@ enum core_wait {
     CORE_WAIT_LIMIT,    /* Its class is at its consecutive limit. */
     CORE_WAIT_TURN,     /* .blocker, a waiter, is before it. */
     CORE_WAIT_OPERATOR, /* Paused by an operator. */
+    CORE_WAIT_FROZEN,   /* .blocker was frozen for an operator, with its
+                           VRAM. */
     CORE_WAITS
 };
 
@@ -169,9 +178,11 @@ struct core_why {
                                     as that is known ... */
     uint32_t blocker_charge_mib; /* ... of what it is charged there. */
     uint32_t unleased_mib;       /* In use there by nobody we know. */
-    bool blocker_hears;          /* HOLDER: it could be asked. */
-    bool blocker_protected;      /* HOLDER: by min_run, until .until_ms. */
-    bool blocker_may_renew;      /* HOLDER: and .until_ms then is later. */
+    enum rung rung;         /* PAUSE, VRAM, RECLAIM: .blocker is on it ... */
+    uint64_t rung_at_ms;    /* ... since then. */
+    bool blocker_hears;     /* HOLDER: it could be asked. */
+    bool blocker_protected; /* HOLDER: by min_run, until .until_ms. */
+    bool blocker_may_renew; /* HOLDER: and .until_ms then is later. */
 };
 
 /* Say why the lease @id waits.

@@ -131,8 +131,14 @@ uint32_t device_freeing_mib(const struct device *device);
 /* Return what @lease gives back on each device by pausing, at most. */
 uint32_t device_release_mib(const struct core *core, const struct lease *lease);
 
-/* Say whether an exclusive lease, or any with @is_any, holds @device. */
-bool device_is_held(const struct device *device, bool is_any);
+/* Say whether an exclusive lease, or any with @is_any, holds @device, or
+ * sleeps there with its VRAM; @but, NULL for none, does not count. */
+bool device_is_held(const struct device *device,
+                    const struct lease *but,
+                    bool is_any);
+
+/* Say whether @lease keeps the VRAM of @device although it sleeps: frozen. */
+bool device_is_frozen(const struct device *device, const struct lease *lease);
 
 /* Return the seat of @lease on @device; NULL where it has none there. */
 struct seat *device_seat_of(const struct device *device,
@@ -167,6 +173,9 @@ bool device_is_clear_of(const struct core *core,
                         const struct lease *lease,
                         uint32_t kept_mib,
                         uint64_t since_ms);
+
+/* Say whether all devices of @lease are measured. */
+bool device_is_measured(const struct core *core, const struct lease *lease);
 
 /* Say whether @lease may use @device at all now. */
 bool device_is_usable(const struct core *core,
@@ -309,16 +318,24 @@ bool reserve_devices(struct core *core, struct lease *lease, bool overdue);
 
 /* ---- grant.c ---------------------------------------------------------- */
 
-/* Give @lease the devices in @set, with a new token. */
+/* Give @lease the devices in @set, with a new token.  @prevented: why the
+ * rules would have it wait, where we only observe; else CORE_WAIT_NOTHING. */
 void grant_devices(struct core *core,
                    struct lease *lease,
                    uint64_t set,
-                   bool overdue);
+                   bool overdue,
+                   enum core_wait prevented);
 
-/* ---- bypass.c --------------------------------------------------------- */
+/* ---- bypass.c: without the rules -------------------------------------- */
+
+/* Say whether nobody is to be paused or revoked: bypass, or we observe. */
+bool bypass_is_lenient(const struct core *core);
 
 /* Grant everything that waits. */
 void bypass_run(struct core *core);
+
+/* Likewise, but by the rules as far as they give it, and counted where not. */
+void bypass_observe(struct core *core);
 
 /* ---- holder.c: what holders do and what is done to them --------------- */
 
@@ -345,6 +362,28 @@ void holder_leave(struct core *core, struct lease *lease);
 /* End a sleeper that is not to be resumed. */
 void holder_cancel(struct core *core, struct lease *lease);
 
+/* Find the granted lease @id for an answer with its newest token.
+ *
+ * Errors:
+ *   E_NOT_FOUND  no such lease, also not among the ended ones.
+ *   E_STALE      the token is not its newest.
+ *   E_REVOKED    it ended by force.
+ *   E_ENDED      it ended in another way.
+ *   E_STATE      it waits.
+ */
+MUST_USE int
+holder_find(struct core *core, uint64_t id, uint64_t token, struct lease **out);
+
+/* The pause of @lease, PAUSING, is done but for @kept_mib a device: that is to
+ * be measured. */
+void holder_acked(struct core *core, struct lease *lease, uint32_t kept_mib);
+
+/* The time of @lease, RECLAIMING, is over: what is still used is nobody's. */
+void holder_reclaimed(struct core *core, struct lease *lease);
+
+/* How long VRAM freed on the devices of @lease may take to be measured. */
+uint32_t holder_settle_ms(const struct core *core, const struct lease *lease);
+
 /* See which acks and revocations the newest samples settle. */
 void holder_settle(struct core *core);
 
@@ -353,6 +392,77 @@ void holder_due(struct core *core, struct lease *lease);
 
 /* Set when a grant of @lease ends unless renewed, and its deadline. */
 void holder_extend(struct core *core, struct lease *lease);
+
+/* ---- walk.c: a lease on its ladder ------------------------------------ */
+
+/* Pack ladder @ladder, 0 or CORE_LADDER(i), for a row. */
+uint32_t walk_pack(const struct core *core, uint32_t ladder);
+
+/* Say whether @lease can be paused at all / taken back by more than words. */
+bool walk_can_pause(const struct lease *lease);
+bool walk_has_force(const struct lease *lease);
+
+/* Say whether the coordinator keeps the processes of @lease from running: its
+ * TTL stands still. */
+bool walk_stands_still(const struct lease *lease);
+
+/* Say whether @lease, HELD, only waits for that to be undone. */
+bool walk_is_undoing(const struct lease *lease);
+
+/* Let @lease, HELD, make room for @requester, NULL = an operator: it becomes
+ * PAUSING on its first rung, or, where that is force, RECLAIMING or ended. */
+void walk_pause(struct core *core,
+                struct lease *lease,
+                const struct lease *requester);
+
+/* The present rung of @lease, PAUSING, came to nothing, for @reason: begin the
+ * next, or, after the last, take it back. */
+void walk_pause_next(struct core *core,
+                     struct lease *lease,
+                     enum core_reason reason);
+
+/* @lease was resumed: have undone what was done to its processes. */
+void walk_undo(struct core *core, struct lease *lease);
+
+/* @lease ends in peace: let its processes run, where that takes no VRAM that
+ * it has not. */
+void walk_let_go(struct core *core, struct lease *lease);
+
+/* The rung @lease is on, or is being brought back from; RUNG_NONE. */
+enum rung walk_rung(const struct lease *lease);
+
+/* The rung that stays undone when @lease ends now; RUNG_NONE. */
+enum rung walk_left(const struct lease *lease);
+
+/* @lease has become RECLAIMING: begin the first rung of force above @after. */
+void walk_force(struct core *core, struct lease *lease, enum rung after);
+
+/* @lease has become RECLAIMING because its processes have gone. */
+void walk_end(struct core *core, struct lease *lease);
+
+/* The processes of @lease, RECLAIMING, have gone meanwhile. */
+void walk_gone(struct core *core, struct lease *lease);
+
+/* End @lease, RECLAIMING, if its VRAM is measured free; says whether. */
+bool walk_settle(struct core *core, struct lease *lease);
+
+/* The deadline of @lease has come; false: it was none of its ladder. */
+bool walk_due(struct core *core, struct lease *lease);
+
+/* @lease came back from the store: set what is left of its rung. */
+void walk_restore(struct core *core, struct lease *lease);
+
+/* An operator let the processes of @lease run.
+ *
+ * Errors:
+ *   E_STATE  they were not kept from it.
+ */
+MUST_USE int walk_thaw(struct core *core, struct lease *lease);
+
+/* Apply CORE_RUNG and CORE_WATCH.  Errors: as core_step(), nothing has changed.
+ */
+MUST_USE int walk_answer(struct core *core, const struct core_event *event);
+MUST_USE int walk_watch(struct core *core, const struct core_event *event);
 
 /* ---- waiter.c --------------------------------------------------------- */
 

@@ -21,7 +21,9 @@ static bool is_sane(const struct core *core, const struct core_lease_row *row)
            granted == (row->granted != 0) &&
            (!granted ||
             (uint32_t)__builtin_popcountll(row->granted) == row->gpus) &&
-           (granted || row->state <= LEASE_CLEARING);
+           (granted || row->state <= LEASE_CLEARING) &&
+           (row->rungs == 0 || ladder_is_packed(row->rungs)) &&
+           row->rung < RUNGS;
 }
 
 /* The state a row comes back in. */
@@ -73,8 +75,8 @@ static void restore_times(struct core *core, struct lease *lease)
                 : core->now_ms + lease->row.timeout_ms;
         waiter_deadline(core, lease);
     } else {
-        lease->pause_by_ms = core->now_ms + lease->row.pause_grace_ms;
         lease->run_at_ms = core->now_ms;
+        walk_restore(core, lease);
         lease->expires_at_ms = core->now_ms + lease->row.ttl_ms;
         holder_extend(core, lease);
     }
@@ -100,6 +102,7 @@ static int restore_lease(struct core *core, const struct core_lease_row *row)
     }
     lease->row = *row;
     lease->row.state = (uint8_t)state_after(row);
+    lease->row.rungs = row->rungs == 0 ? LADDER_DEFAULT : row->rungs;
     lease->is_stored = true;
     adopt(core, lease);
     lease_enter(core, lease);

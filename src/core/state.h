@@ -55,10 +55,15 @@ struct lease {
         struct {
             uint64_t heard_at_ms;   /* Sign of life: grant, renewal. */
             uint64_t renewed_at_ms; /* 0 = never. */
-            uint64_t run_at_ms;     /* Grant or "resumed": start of min_run. */
-            uint64_t acked_at_ms;   /* PAUSING: 0 = not yet. */
-            uint64_t pause_by_ms;   /* PAUSING: the pause's own deadline. */
-            uint64_t requester;     /* PAUSING: for whom. */
+            union {
+                uint64_t run_at_ms;  /* HELD: start of min_run. */
+                uint64_t rung_at_ms; /* Else: start of the present rung. */
+            };
+            uint64_t acked_at_ms; /* PAUSING: 0 = not yet.  RECLAIMING: when
+                                     its processes had gone; 0 = unknown. */
+            uint64_t rung_by_ms;  /* The present rung's deadline; 0 = begin
+                                     it (again) at the next TICK. */
+            uint64_t requester;   /* PAUSING: for whom. */
         };
     };
     struct heap_node timer; /* Its key is never later than the deadline. */

@@ -25,7 +25,8 @@ is_victim(struct core *core, const struct lease *holder, uint32_t priority)
 
     if (holder->row.state != LEASE_HELD ||
         (holder->row.flags & CORE_ROW_PREEMPTIBLE) == 0 ||
-        lease_priority(holder) <= priority || !lease_can_hear(core, holder)) {
+        lease_priority(holder) <= priority || walk_is_undoing(holder) ||
+        !lease_can_hear(core, holder)) {
         return false;
     }
     if (priority > 0 && core->now_ms < safe_until) {
@@ -249,6 +250,9 @@ static bool has_stayer(struct core *core,
     LIST_EACH (at, &device->seats) {
         const struct lease *holder = CONTAINER_OF(at, struct seat, link)->lease;
 
+        if (holder != lease && device_is_frozen(device, holder)) {
+            return true;
+        }
         if (holder->row.state != LEASE_HELD) {
             continue;
         }
@@ -317,7 +321,7 @@ void victim_plan(struct core *core,
         .worst_level = CORE_PRIORITIES,
         .room_mib = device_free_mib(device) + device_freeing_mib(device),
     };
-    if (needs_all(device, lease) || device_is_held(device, false)) {
+    if (needs_all(device, lease) || device_is_held(device, lease, false)) {
         leaves = !has_stayer(core, device, lease, may_preempt, plan, &given);
     } else if (may_preempt && lack > warm) {
         given = plan_victims(core, device, lease, lack - warm, plan);
@@ -399,26 +403,14 @@ void victim_pause(struct core *core,
                   struct lease *lease,
                   const struct lease *requester)
 {
-    struct core_message *message;
-
-    lease->acked_at_ms = 0;
     note_footprint(core, lease);
-    lease->requester = requester == NULL ? 0 : requester->row.id;
-    lease->pause_by_ms = core->now_ms + lease->row.pause_grace_ms;
-    lease_move(core, lease, LEASE_PAUSING);
-    lease_touch(core, lease);
-    holder_extend(core, lease);
-    message = core_say(core, CORE_MSG_PAUSE, lease);
-    message->requester = lease->requester;
-    message->deadline_at_ms = lease->pause_by_ms;
-    message->release_mib = device_release_mib(core, lease);
-    core->stats.pauses++;
+    walk_pause(core, lease, requester);
 }
 
 void victim_ask(struct core *core, struct device *device, struct lease *lease)
 {
     uint32_t priority = lease_priority(lease);
-    bool all = needs_all(device, lease) || device_is_held(device, false);
+    bool all = needs_all(device, lease) || device_is_held(device, lease, false);
     uint64_t lack = needs_all(device, lease) ? 0 : lack_mib(device, lease);
     uint64_t warm = obtainable_mib(core, device, lease);
     uint64_t levels[CORE_PRIORITIES] = {0};

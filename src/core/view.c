@@ -3,12 +3,23 @@
 
 #include <assert.h>
 
-static enum core_guarantee guarantee_of(const struct lease *lease)
+/* Watched processes are as good as measured VRAM: the next grant waits for
+ * either.  But not where the grant itself waited for nothing. */
+static enum core_guarantee guarantee_of(const struct core *core,
+                                        const struct lease *lease)
 {
-    return lease->row.first_granted_at_ms != 0 &&
-                   (lease->row.flags & CORE_ROW_ADVISORY) == 0
-               ? CORE_VERIFIED
-               : CORE_ADVISORY;
+    uint32_t flags = lease->row.flags;
+    bool is_blind = (flags & CORE_ROW_ADVISORY) != 0;
+
+    if (lease->row.first_granted_at_ms == 0 ||
+        (flags & (CORE_ROW_BYPASSED | CORE_ROW_UNCHECKED)) != 0 ||
+        (is_blind && device_is_measured(core, lease))) {
+        return CORE_ADVISORY;
+    }
+    if ((flags & CORE_ROW_WATCHED) != 0) {
+        return CORE_SUPERVISED;
+    }
+    return is_blind ? CORE_ADVISORY : CORE_VERIFIED;
 }
 
 static void view_ended(const struct ended *ended, struct core_lease_view *out)
@@ -50,6 +61,8 @@ int core_lease_view(const struct core *core,
     const struct lease *lease = lease_find(core, id);
     const struct ended *ended;
     bool pausing;
+    bool reclaiming;
+    bool on_ladder;
 
     if (lease == NULL) {
         ended = core_ended(core, id);
@@ -60,15 +73,22 @@ int core_lease_view(const struct core *core,
         return E_OK;
     }
     pausing = lease->row.state == LEASE_PAUSING;
+    reclaiming = lease->row.state == LEASE_RECLAIMING;
+    on_ladder = pausing || reclaiming || walk_is_undoing(lease);
     *out = (struct core_lease_view){
         .row = lease->row,
-        .reason = (enum core_reason)lease->reason,
-        .guarantee = guarantee_of(lease),
+        .reason =
+            reclaiming ? (enum core_reason)lease->reason : CORE_REASON_NONE,
+        .guarantee = guarantee_of(core, lease),
         .ref = lease->ref,
         .state_at_ms = lease->state_at_ms,
         .deadline_at_ms = lease->deadline_at_ms,
         .expires_at_ms = lease->expires_at_ms,
         .acked_at_ms = pausing ? lease->acked_at_ms : 0,
+        .rung = walk_rung(lease),
+        .rung_at_ms = on_ladder ? lease->rung_at_ms : 0,
+        .rung_by_ms = on_ladder ? lease->rung_by_ms : 0,
+        .is_undoing = walk_is_undoing(lease),
         .requester = pausing ? lease->requester : 0,
         .release_mib = pausing ? device_release_mib(core, lease) : 0,
         .was_granted = lease->row.first_granted_at_ms != 0,

@@ -78,9 +78,11 @@ static void blame(const struct core *core,
     out->blocker_used_mib = device_used_by(device, blocker);
     out->blocker_charge_mib = device_seat_of(device, blocker)->share.charge_mib;
     out->service = blocker->row.service;
+    out->rung = walk_rung(blocker);
+    out->rung_at_ms = out->rung == RUNG_NONE ? 0 : blocker->rung_at_ms;
     switch (wait) {
     case CORE_WAIT_PAUSE:
-        out->until_ms = blocker->pause_by_ms;
+        out->until_ms = blocker->rung_by_ms;
         break;
     case CORE_WAIT_VRAM:
     case CORE_WAIT_RECLAIM:
@@ -105,9 +107,25 @@ static void blame(const struct core *core,
     case CORE_WAIT_LIMIT:
     case CORE_WAIT_TURN:
     case CORE_WAIT_OPERATOR:
+    case CORE_WAIT_FROZEN:
     case CORE_WAITS:
         break;
     }
+}
+
+/* Who sleeps on @device with its VRAM; NULL. */
+static const struct lease *frozen_on(const struct device *device)
+{
+    const struct list *at;
+
+    LIST_EACH (at, &device->seats) {
+        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+
+        if (device_is_frozen(device, lease)) {
+            return lease;
+        }
+    }
+    return NULL;
 }
 
 /* A holder in the way on @device; false where there is none. */
@@ -130,6 +148,11 @@ static bool why_holder(const struct core *core,
     lease = on_device(device, 1u << LEASE_HELD);
     if (lease != NULL) {
         blame(core, device, lease, CORE_WAIT_HOLDER, out);
+        return true;
+    }
+    lease = frozen_on(device);
+    if (lease != NULL) {
+        blame(core, device, lease, CORE_WAIT_FROZEN, out);
         return true;
     }
     return false;

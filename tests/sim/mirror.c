@@ -132,6 +132,7 @@ static void feed_admin(struct ref *ref, const struct core_event *event)
     case CORE_RESUME:
         ref_resume(ref, event->admin.lease);
         break;
+    case CORE_THAW:
     case CORE_BYPASS:
     case CORE_SHUTDOWN:
     case CORE_CONFIGURE:
@@ -215,6 +216,8 @@ feed(struct ref *ref, const struct core_event *event, bool is_repeat)
         feed_admin(ref, event);
         break;
     case CORE_SUBMIT:
+    case CORE_WATCH:
+    case CORE_RUNG:
     case CORE_RESTORE:
     case CORE_EVENTS:
         break;
@@ -255,6 +258,7 @@ static bool find_deed(const struct mirror *mirror,
     case CORE_MSG_REVOKE:
     case CORE_MSG_SHUTDOWN:
     case CORE_MSG_STOPPED:
+    case CORE_MSG_RUNG:
     case CORE_MSG_STATE:
     case CORE_MESSAGES:
         break;

@@ -563,6 +563,7 @@ static void check_messages(struct rig *rig,
         case CORE_MSG_REVOKE:
         case CORE_MSG_SHUTDOWN:
         case CORE_MSG_STOPPED:
+        case CORE_MSG_RUNG:
         case CORE_MESSAGES:
             break;
         }

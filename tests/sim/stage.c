@@ -136,11 +136,19 @@ static void write_message(struct stage *stage,
     case CORE_MSG_STOPPED:
         buf_text(page, "          stopped\n");
         break;
+    case CORE_MSG_RUNG:
+        buf_printf(page, "          %s lease %llu: %s%s by %llu\n", name, lease,
+                   message->is_undo ? "undo " : "", rung_name(message->rung),
+                   page_ms(message->deadline_at_ms));
+        break;
     case CORE_MSG_STATE:
         /* A grant says it itself. */
         if (message->state != LEASE_HELD && message->state != LEASE_PAUSING) {
             buf_printf(page, "          %s lease %llu %s", name, lease,
                        lease_state_name((enum lease_state)message->state));
+            if (message->rung != RUNG_NONE) {
+                buf_printf(page, ", left in %s", rung_name(message->rung));
+            }
             write_reason(page, message->reason);
         }
         break;
