@@ -244,11 +244,11 @@ void walk_let_go(struct core *core, struct lease *lease)
         lease->row.flags &= ~(uint32_t)CORE_ROW_FROZEN;
         break;
     case LEASE_HELD:
-        /* It was said at the resume, unless a restart came between. */
+        /* It was said at the resume, unless a restart came between; what
+         * came of it will not be heard any more. */
         if (lease->rung_by_ms == 0) {
             say_undo(core, lease, STILL);
         }
-        lease->row.flags &= ~(uint32_t)STILL;
         break;
     case LEASE_AWAY:
     case LEASE_QUEUED:

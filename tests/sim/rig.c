@@ -282,6 +282,7 @@ void rig_init(struct rig *rig,
     idmap_init(&rig->lasting, &alloc_libc);
     idmap_init(&rig->waiting, &alloc_libc);
     idmap_init(&rig->classes, &alloc_libc);
+    idmap_init(&rig->restarted, &alloc_libc);
     rig->core = build(rig, start_ms, 1);
     allow_numbers(rig, rig->core);
 }
@@ -292,6 +293,7 @@ void rig_release(struct rig *rig)
 
     for (i = 0; i < rig->store.count; i++) {
         free_shares(&rig->store.rows[i]);
+        idmap_release(&rig->restarted);
     }
     core_destroy(rig->core);
     free(rig->store.rows);
@@ -395,6 +397,7 @@ static void hash_effects(struct rig *rig, const struct core_effects *effects)
         hash = hash_number(hash, message->deadline_at_ms);
         hash = hash_number(hash, message->release_mib);
         hash = hash_number(hash, message->state);
+        hash = hash_number(hash, message->rung);
     }
     rig->hash = hash;
 }
@@ -508,7 +511,7 @@ check_grant(struct rig *rig, const struct core_message *message, bool is_new)
     if (is_new && message->type == CORE_MSG_GRANT) {
         rig->grants++;
         set_waiting(rig, message->lease, false);
-        if ((row->flags & CORE_ROW_BYPASSED) == 0) {
+        if ((row->flags & (CORE_ROW_BYPASSED | CORE_ROW_UNCHECKED)) == 0) {
             check_limit(rig, row);
         }
     }
@@ -524,6 +527,39 @@ static void note_state(struct rig *rig, const struct core_message *message)
                      (row == NULL || row->first_granted_at_ms == 0)));
     if (message->state == LEASE_ENDED) {
         (void)idmap_remove(&rig->classes, 0, message->lease);
+    }
+}
+
+/* A rung is begun: the store knows it, and no service is restarted twice for
+ * one revocation (B8). */
+static void check_rung(struct rig *rig, const struct core_message *message)
+{
+    const struct core_lease_row *row = rig_row(rig, message->lease);
+    uint32_t flag = message->rung == RUNG_FREEZE       ? CORE_ROW_FROZEN
+                    : message->rung == RUNG_CHECKPOINT ? CORE_ROW_CHECKPOINTED
+                                                       : 0;
+
+    if (message->rung == RUNG_RESTART) {
+        if (idmap_find(&rig->restarted, 0, message->lease) != NULL) {
+            rig_fail(rig, "lease %llu: restarted twice",
+                     (unsigned long long)message->lease);
+        }
+        map_put(&rig->restarted, message->lease, slots);
+        flag = CORE_ROW_RESTARTED;
+    }
+    if (message->is_undo || row == NULL) {
+        return; /* It may be the last that is heard of the lease. */
+    }
+    if ((row->flags & flag) != flag ||
+        (message->state == row->state && row->rung != message->rung)) {
+        rig_fail(rig, "lease %llu: %s is begun, but the store does not know it",
+                 (unsigned long long)message->lease, rung_name(message->rung));
+    }
+    if (rung_pauses(message->rung) != (message->state == LEASE_PAUSING) &&
+        rung_reclaims(message->rung) != (message->state == LEASE_RECLAIMING)) {
+        rig_fail(rig, "lease %llu: %s while %s",
+                 (unsigned long long)message->lease, rung_name(message->rung),
+                 lease_state_name((enum lease_state)message->state));
     }
 }
 
@@ -557,13 +593,15 @@ static void check_messages(struct rig *rig,
         case CORE_MSG_STATE:
             note_state(rig, message);
             break;
+        case CORE_MSG_RUNG:
+            check_rung(rig, message);
+            break;
         case CORE_MSG_OFFER:
         case CORE_MSG_PAUSE:
         case CORE_MSG_UNLOAD:
         case CORE_MSG_REVOKE:
         case CORE_MSG_SHUTDOWN:
         case CORE_MSG_STOPPED:
-        case CORE_MSG_RUNG:
         case CORE_MESSAGES:
             break;
         }
@@ -585,14 +623,14 @@ static void check_device(const struct rig *rig, uint32_t device)
         enum lease_state state = (enum lease_state)row->state;
 
         if ((row->granted >> device & 1) == 0 ||
-            (row->flags & CORE_ROW_BYPASSED) != 0) {
+            (row->flags & (CORE_ROW_BYPASSED | CORE_ROW_UNCHECKED)) != 0) {
             continue;
         }
         if (!lease_state_holds(state) && state != LEASE_PAUSED) {
             continue;
         }
         charged += core_row_share(row, device).charge_mib;
-        if (lease_state_holds(state)) {
+        if (lease_state_holds(state) && (row->flags & CORE_ROW_ASLEEP) == 0) {
             holders++;
             exclusive = row->vram_mib == 0 ? row->id : exclusive;
         }
