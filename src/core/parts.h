@@ -452,6 +452,8 @@ bool walk_due(struct core *core, struct lease *lease);
 /* @lease came back from the store: set what is left of its rung. */
 void walk_restore(struct core *core, struct lease *lease);
 
+/* ---- answer.c: what came of rungs -------------------------------------- */
+
 /* An operator let the processes of @lease run.
  *
  * Errors:
