@@ -415,13 +415,17 @@ void core_destroy(struct core *core);
  *   E_NOMEM         no memory.
  *   E_INVALID       SUBMIT: impossible here (more GPUs or VRAM than there
  *                   are); DEVICE_REPORT: no such device, too many usages;
- * RESTORE: a row no version of ours wrote. E_LIMIT         SUBMIT: waiters_max
- * or service_waiters_max reached, or no numbers left. E_DRAINING      SUBMIT:
- * draining or shutting down. E_JOB_CONFLICT  SUBMIT: the job is live with
- * another class, size or set. E_NOT_FOUND     no such lease, also not among the
- * ended ones. E_STALE         the token is not the lease's newest. E_REVOKED
- * the lease was taken back (expired, revoked). E_ENDED         the lease has
- * ended in another way. E_STATE         the lease's state does not allow it.
+ *                   RESTORE: a row no version of ours wrote; RUNG: no rung
+ *                   or result of ours.
+ *   E_LIMIT         SUBMIT: waiters_max or service_waiters_max reached, or no
+ *                   numbers left.
+ *   E_DRAINING      SUBMIT: draining or shutting down.
+ *   E_JOB_CONFLICT  SUBMIT: the job is live with another class, size or set.
+ *   E_NOT_FOUND     no such lease, also not among the ended ones.
+ *   E_STALE         the token is not the lease's newest.
+ *   E_REVOKED       the lease was taken back (expired, revoked).
+ *   E_ENDED         the lease has ended in another way.
+ *   E_STATE         the lease's state does not allow it.
  */
 MUST_USE int core_step(struct core *core,
                        const struct core_event *event,
