@@ -105,6 +105,7 @@ static int take_message(struct simulation *sim,
     case CORE_MSG_UNLOAD:
     case CORE_MSG_SHUTDOWN:
     case CORE_MSG_STOPPED:
+    case CORE_MSG_RUNG:
     case CORE_MSG_STATE:
     case CORE_MESSAGES:
         break;

@@ -9,8 +9,14 @@ static bool is_valid(const struct core_config *config)
 
     if (config->device_count > CORE_DEVICES_MAX ||
         config->class_count > CORE_CLASSES_MAX || config->effects_max < 256 ||
-        config->waiters_max == 0 || config->service_waiters_max == 0) {
+        config->waiters_max == 0 || config->service_waiters_max == 0 ||
+        config->ladder_count > CORE_LADDERS_MAX) {
         return false;
+    }
+    for (i = 0; i < config->ladder_count; i++) {
+        if (!ladder_is_valid(&config->ladders[i])) {
+            return false;
+        }
     }
     for (i = 0; i < config->device_count; i++) {
         if (config->devices[i].capacity_mib == 0 ||
@@ -171,9 +177,9 @@ static int pause(struct core *core, uint64_t id, bool is_resume)
     if (!is_paused) {
         /* Who did not offer to pause would answer "error" and lose its lease.
          */
-        if (lease->row.state != LEASE_HELD ||
+        if (lease->row.state != LEASE_HELD || walk_is_undoing(lease) ||
             (lease->row.flags & CORE_ROW_PREEMPTIBLE) == 0 ||
-            !lease_can_hear(core, lease)) {
+            !walk_can_pause(lease) || !lease_can_hear(core, lease)) {
             return E_STATE;
         }
         victim_pause(core, lease, NULL);
@@ -181,6 +187,16 @@ static int pause(struct core *core, uint64_t id, bool is_resume)
     lease->row.flags |= CORE_ROW_OPERATOR_PAUSED;
     lease_touch(core, lease);
     return E_OK;
+}
+
+static int thaw(struct core *core, uint64_t id)
+{
+    struct lease *lease = lease_find(core, id);
+
+    if (lease == NULL) {
+        return core_ended(core, id) == NULL ? E_NOT_FOUND : E_ENDED;
+    }
+    return walk_thaw(core, lease);
 }
 
 /* ---- Modes ------------------------------------------------------------ */
@@ -288,6 +304,9 @@ int admin_step(struct core *core, const struct core_event *event)
     case CORE_RESUME:
         rc =
             pause(core, event->admin.lease, event->admin.action == CORE_RESUME);
+        break;
+    case CORE_THAW:
+        rc = thaw(core, event->admin.lease);
         break;
     case CORE_BYPASS:
         bypass(core, event->admin.until_ms);

@@ -1,4 +1,6 @@
-/* bypass.c - everybody is let in: for somebody who suspects the coordinator. */
+/* bypass.c - everybody is let in: for somebody who suspects the coordinator, or
+ * only wants to see what it would do (observe).
+ */
 #include "core/parts.h"
 
 #include <assert.h>
@@ -65,11 +67,50 @@ static struct lease *next_bypass(struct core *core)
     return NULL;
 }
 
+bool bypass_is_lenient(const struct core *core)
+{
+    return core->bypass_until_ms != 0 || core->config.is_observing;
+}
+
 void bypass_run(struct core *core)
 {
     struct lease *lease;
 
     while (pass_may_grant(core) && (lease = next_bypass(core)) != NULL) {
-        grant_devices(core, lease, find_bypass(core, lease), false);
+        grant_devices(core, lease, find_bypass(core, lease), false,
+                      CORE_WAIT_NOTHING);
+    }
+}
+
+/* Give @lease what the rules would give it now, or else anything. */
+static void observe(struct core *core, struct lease *lease)
+{
+    struct core_why why = {.wait = CORE_WAIT_NOTHING};
+    uint64_t set = 0;
+
+    if (lease_is_sleeper(lease) || !policy_is_limited(core, lease->class)) {
+        set = fit_find(core, lease);
+    }
+    if (set == 0) {
+        set = find_bypass(core, lease);
+        if (core_why(core, lease->row.id, &why) != E_OK ||
+            why.wait == CORE_WAIT_NOTHING) {
+            why.wait = CORE_WAIT_VRAM;
+        }
+    }
+    grant_devices(core, lease, set, false, why.wait);
+}
+
+void bypass_observe(struct core *core)
+{
+    struct lease *lease;
+    uint32_t i;
+
+    for (i = 0; i < core->config.device_count; i++) {
+        core->devices[i].reservation = DEVICE_OPEN;
+        core->devices[i].reserver = NULL;
+    }
+    while (pass_may_grant(core) && (lease = next_bypass(core)) != NULL) {
+        observe(core, lease);
     }
 }

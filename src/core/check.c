@@ -18,7 +18,7 @@ struct counts {
 
 static bool is_bypassed(const struct lease *lease)
 {
-    return (lease->row.flags & CORE_ROW_BYPASSED) != 0;
+    return (lease->row.flags & (CORE_ROW_BYPASSED | CORE_ROW_UNCHECKED)) != 0;
 }
 
 /* 7: every state but the named ones has a deadline, in the heap no later. */
@@ -27,6 +27,9 @@ static void check_deadline(const struct core *core, const struct lease *lease)
     bool durable = (lease->row.flags & CORE_ROW_DURABLE) != 0;
 
     if (lease->deadline_at_ms == CORE_FOREVER) {
+        if (walk_stands_still(lease) && lease_is_sleeper(lease)) {
+            return; /* We keep it from running. */
+        }
         assert(lease_is_waiter(lease));
         assert(durable || lease->row.timeout_ms == CORE_FOREVER ||
                lease->row.state == LEASE_AWAY);
@@ -48,6 +51,9 @@ static void check_seats(const struct core *core, const struct lease *lease)
         const struct seat *seat = &lease->seats[i];
 
         assert(seat->lease == lease);
+        assert(seat->share.charge_mib <= lease->row.charge_mib);
+        assert(!seated || lease->row.shares == NULL ||
+               lease->row.shares[i].charge_mib == seat->share.charge_mib);
         assert(list_is_linked(&seat->link) == seated);
         if (seated) {
             assert(seat->device < core->config.device_count);
@@ -159,6 +165,23 @@ static void check_services(const struct core *core)
     assert(leases == idmap_count(&core->leases));
 }
 
+/* 1: while a sample counts, no used VRAM is without an owner. */
+static void check_books(const struct device *device)
+{
+    uint64_t booked = (uint64_t)device->charged_mib + device->unleased_mib;
+    uint32_t i;
+
+    assert(device->resident_count <= RESIDENTS_MAX);
+    assert(device->attributed_at_ms <= device->sampled_at_ms);
+    for (i = 0; i < device->resident_count; i++) {
+        assert(device->residents[i].mib > 0);
+        booked += device->residents[i].mib;
+    }
+    if (device->config.is_measured && device_is_fresh(device)) {
+        assert(booked >= device->used_mib);
+    }
+}
+
 /* 2: an exclusive holder is alone among those that hold. */
 static void check_device(const struct core *core, const struct device *device)
 {
@@ -166,25 +189,33 @@ static void check_device(const struct core *core, const struct device *device)
     uint64_t charged = 0;
     uint32_t holders = 0;
     uint32_t alone = 0;
+    uint64_t granted = 0;
+    uint64_t token = 0;
     bool bypassed = false;
 
     LIST_EACH (at, &device->seats) {
         const struct seat *seat = CONTAINER_OF(at, struct seat, link);
 
         assert(seat->device == device->index);
-        charged += seat->charge_mib;
+        assert(seat->lease->row.token > token);
+        assert(device->attributed_at_ms != 0 || seat->measured_mib == 0);
+        assert(seat->measured_mib <= device->config.capacity_mib);
+        token = seat->lease->row.token;
+        charged += account_taken_mib(seat);
+        granted += seat->share.charge_mib;
         bypassed = bypassed || is_bypassed(seat->lease);
-        holders += lease_holds(seat->lease);
+        holders += lease_holds(seat->lease) &&
+                   (seat->lease->row.flags & CORE_ROW_ASLEEP) == 0;
         alone += lease_holds(seat->lease) && lease_is_exclusive(seat->lease) &&
                  seat->lease->row.state != LEASE_RECLAIMING;
     }
     assert(charged == device->charged_mib);
-    assert(device->resident_count <= RESIDENTS_MAX);
+    check_books(device);
     (void)core;
     if (!bypassed) {
         assert(alone == 0 || holders == 1);
-        assert(device->charged_mib <= device_size_mib(device) ||
-               device->charged_mib <= device->tolerated_mib);
+        assert(granted <= device_size_mib(device) ||
+               granted <= device->tolerated_mib);
     }
 }
 

@@ -209,10 +209,11 @@ static void tick(struct core *core)
 
 static int report(struct core *core, const struct core_event *event)
 {
-    if (event->report.device >= core->config.device_count) {
+    if (event->report.device >= core->config.device_count ||
+        event->report.usage_count > CORE_USAGES_MAX) {
         return E_INVALID;
     }
-    device_report(core, event);
+    account_report(core, event);
     return E_OK;
 }
 
@@ -240,6 +241,10 @@ static int apply(struct core *core, const struct core_event *event)
         return report(core, event);
     case CORE_PROCESS_GONE:
         return holder_process_gone(core, event);
+    case CORE_WATCH:
+        return walk_watch(core, event);
+    case CORE_RUNG:
+        return walk_answer(core, event);
     case CORE_ADMIN:
         return admin_step(core, event);
     case CORE_RESTORE:

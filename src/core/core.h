@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/ladder.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,8 @@ enum {
     CORE_DEVICES_MAX = 64, /* One bit each in a set of devices. */
     CORE_PRIORITIES = 10,  /* 0 (first) to 9. */
     CORE_CLASSES_MAX = 64, /* Configured ones; implicit ones come on top. */
+    CORE_USAGES_MAX = 256, /* Users named by one sample. */
+    CORE_LADDERS_MAX = 64,
     CORE_WEIGHT_IMPLICIT = 50
 };
 
@@ -33,6 +36,10 @@ enum {
 /* Classes are numbered: 0 to 9 are the implicit classes of requests that name
  * only a priority, configured class i is CORE_CLASS(i). */
 #define CORE_CLASS(i) (CORE_PRIORITIES + (i))
+
+/* Ladders are numbered: 0 is the default, configured ladder i is
+ * CORE_LADDER(i). */
+#define CORE_LADDER(i) (1 + (i))
 
 /* ---- Configuration ---------------------------------------------------- */
 
@@ -60,13 +67,20 @@ struct core_config {
     uint32_t device_count; /* 0 to 64; a reload keeps it. */
     struct core_class_config classes[CORE_CLASSES_MAX];
     uint32_t class_count; /* A reload may add, never remove. */
+    /* A reload may change and remove: a lease keeps the rungs it came with. */
+    struct core_ladder ladders[CORE_LADDERS_MAX];
+    uint32_t ladder_count;
+    bool is_observing;    /* Everything is granted at once, nobody is asked;
+                             what the rules would not have given is counted. */
     uint32_t waiters_max; /* Over all services. */
     uint32_t service_waiters_max;
     uint32_t stream_grace_ms; /* Life of leases whose last stream closed. */
     uint32_t away_ms;         /* How long a place is kept for a job. */
     uint32_t startup_hold_ms; /* Nothing is granted so long after a start. */
-    uint32_t effects_max;     /* Records and messages of one step; >= 256.
-                                 Longer work goes on in the next TICK. */
+    uint32_t resume_margin_percent; /* A resume needs so much more measured free
+                                       than it used; 0 = none. */
+    uint32_t effects_max;           /* Records and messages of one step; >= 256.
+                                       Longer work goes on in the next TICK. */
 };
 
 /* ---- Events ----------------------------------------------------------- */
@@ -82,6 +96,8 @@ enum core_event_type {
     CORE_TICK,          /* Time has passed: core_deadline() was reached. */
     CORE_DEVICE_REPORT, /* VRAM was measured. */
     CORE_PROCESS_GONE,  /* The watched process of a lease has died. */
+    CORE_WATCH,         /* Its processes are watched from now on, or not. */
+    CORE_RUNG,          /* How a CORE_MSG_RUNG ended. */
     CORE_ADMIN,         /* An operator. */
     CORE_RESTORE,       /* A row from the store, before all other events. */
     CORE_EVENTS
@@ -99,6 +115,8 @@ enum core_admin {
     CORE_REVOKE,    /* Take .lease back by force. */
     CORE_PAUSE,     /* Ask .lease to pause; it stays paused ... */
     CORE_RESUME,    /* ... until this. */
+    CORE_THAW,      /* The processes of .lease were thawed and restored by
+                       hand: it no longer is the coordinator's doing. */
     CORE_BYPASS,    /* Grant everything at once until .until_ms; 0 ends it. */
     CORE_SHUTDOWN,  /* Drain, end the waits, stop at .until_ms at the latest. */
     CORE_CONFIGURE, /* Take .config; devices and class numbers stay. */
@@ -125,9 +143,20 @@ struct core_request {
     uint32_t ttl_ms;     /* 1000 to 600000. */
     uint32_t pause_grace_ms; /* How long a pause may take. */
     uint32_t max_hold_ms; /* A ceiling that renewal does not lift; 0 = none. */
+    uint8_t ladder;       /* 0 = the default, or CORE_LADDER(i). */
     bool is_preemptible;
     bool is_durable;          /* `wait: false`; has a job. */
     bool holds_by_connection; /* `hold: connection`. */
+    bool is_reachable; /* Can be asked without a stream: an engine, a signal
+                          or `run` stands behind it. */
+    bool is_watched;   /* Its processes are watched: CORE_PROCESS_GONE comes
+                          when they are gone. */
+};
+
+/* What a lease has on one of its devices. */
+struct core_share {
+    uint32_t charge_mib;    /* Now charged there. */
+    uint32_t footprint_mib; /* What a resume needs measured free there. */
 };
 
 /* The row of a lease: all that outlives a restart. */
@@ -143,7 +172,6 @@ struct core_lease_row {
     uint64_t granted_at_ms;       /* The newest grant or resume; 0 = none. */
     uint64_t first_granted_at_ms; /* 0 = never. */
     uint64_t timeout_ms;          /* As asked. */
-    uint32_t state;               /* enum lease_state (core/lease.h). */
     uint32_t service;
     uint32_t class_id;
     uint32_t vram_mib;
@@ -151,9 +179,20 @@ struct core_lease_row {
     uint32_t ttl_ms;
     uint32_t pause_grace_ms;
     uint32_t max_hold_ms;
-    uint32_t charge_mib;    /* Now charged on each device in .granted. */
-    uint32_t footprint_mib; /* What a resume needs measured free. */
+    uint32_t charge_mib;    /* The largest of its charges on a device. */
+    uint32_t footprint_mib; /* Likewise. */
     uint32_t flags;         /* enum core_row_flags. */
+    uint32_t rungs;         /* Its ladder: 4 bits a rung, the first lowest; 0 =
+                               the default. */
+    uint8_t state;          /* enum lease_state (core/lease.h). */
+    uint8_t rung;           /* enum rung: the newest begun, while PAUSING or
+                               RECLAIMING, or while HELD the one undone. */
+    uint8_t ladder;         /* As in the request.  Not stored: whoever restores
+                               a row looks up where .rungs stands by now. */
+    /* Of a gang: .gpus shares, those of the devices in .granted by index, then
+     * nothing; NULL before its first grant, and for one GPU.  Of an effect or
+     * a view owned by the core until the next step; of an event borrowed. */
+    const struct core_share *shares;
 };
 
 enum core_row_flags {
@@ -163,6 +202,17 @@ enum core_row_flags {
     CORE_ROW_OPERATOR_PAUSED = (1 << 3), /* Not resumed until told. */
     CORE_ROW_BYPASSED = (1 << 4),        /* Granted while bypass was on. */
     CORE_ROW_ADVISORY = (1 << 5),        /* Granted without verified room. */
+    CORE_ROW_CHECKPOINTED = (1 << 6),    /* Moved to host RAM by us: from when
+                                            that is begun until it is known to
+                                            be undone, or not to have been. */
+    CORE_ROW_FROZEN = (1 << 7),          /* Stopped by us; likewise. */
+    CORE_ROW_RESTARTED = (1 << 8),       /* Its restart hook was run. */
+    CORE_ROW_UNCHECKED = (1 << 9),       /* Granted against the rules: we only
+                                            observe. */
+    CORE_ROW_REACHABLE = (1 << 10),      /* Can be asked without a stream. */
+    CORE_ROW_WATCHED = (1 << 11),        /* Its processes are watched. */
+    CORE_ROW_ASLEEP = (1 << 12),         /* RECLAIMING: it was paused, and has
+                                            no more than a residue. */
 };
 
 /* The row of a class: its place in the weighted order. */
@@ -196,6 +246,14 @@ struct core_record {
     };
 };
 
+/* VRAM that a sample found in use by somebody. */
+struct core_usage {
+    uint64_t lease;   /* Whose process it is; 0 = no lease is known. */
+    uint32_t service; /* Of the process, also where the lease is known; 0 =
+                         nobody knows it. */
+    uint32_t used_mib;
+};
+
 struct core_event {
     enum core_event_type type;
     uint64_t at_ms; /* Never lower than that of the event before. */
@@ -225,10 +283,24 @@ struct core_event {
             uint64_t lease;
         } cancel, process_gone;
         struct {
+            uint64_t lease;
+            bool is_watched;
+        } watch;
+        struct {
+            uint64_t lease;
+            uint64_t token; /* Of the message it answers. */
+            enum rung rung; /* Likewise. */
+            bool is_undo;   /* Likewise. */
+            enum rung_result result;
+        } rung;
+        struct {
             uint32_t device;
             enum core_device_state state;
-            uint64_t begun_at_ms; /* When the sample was begun. */
-            uint32_t used_mib;    /* By everybody on the device. */
+            uint64_t begun_at_ms;            /* When the sample was begun. */
+            uint32_t used_mib;               /* By everybody on the device. */
+            uint32_t usage_count;            /* Up to CORE_USAGES_MAX. */
+            const struct core_usage *usages; /* Borrowed for the call. */
+            bool is_attributed; /* .usages names all users that there are. */
         } report;
         struct {
             enum core_admin action;
@@ -256,7 +328,13 @@ enum core_message_type {
     CORE_MSG_REVOKE,     /* .lease is no longer yours: .reason. */
     CORE_MSG_SHUTDOWN,   /* To a holder: finish before .deadline_at_ms. */
     CORE_MSG_STOPPED,    /* The shutdown is over; nothing else is said. */
-    CORE_MSG_STATE,      /* .lease is now in .state (for observers). */
+    CORE_MSG_STATE,      /* .lease is now in .state (for observers).  ENDED
+                            with .rung: its processes stay checkpointed or
+                            frozen, until they die or an operator thaws. */
+    CORE_MSG_RUNG,       /* Do .rung to .lease, or undo it where .is_undo, and
+                            answer with CORE_RUNG before .deadline_at_ms: an
+                            answer that is late counts as none.  It may come
+                            twice: doing again what is done is OK. */
     CORE_MESSAGES
 };
 
@@ -274,6 +352,8 @@ enum core_reason {
     CORE_REASON_OPERATOR,
     CORE_REASON_AWAY, /* Away for too long. */
     CORE_REASON_DRAINING,
+    CORE_REASON_PREEMPTED,      /* Its ladder begins with force. */
+    CORE_REASON_RESTORE_FAILED, /* A resume could not be undone in time. */
     CORE_REASONS
 };
 
@@ -291,6 +371,10 @@ struct core_message {
     uint32_t release_mib; /* Per device. */
     uint32_t state;       /* enum lease_state. */
     int error;            /* REFUSE. */
+    enum rung rung;       /* RUNG; STATE, see there. */
+    bool is_undo;         /* RUNG. */
+    uint32_t wait;        /* GRANT while only observing: why it would have
+                             waited (enum core_wait); 0 = it would not. */
 };
 
 /* What the driver must do, in this order: records, then messages. */
@@ -330,7 +414,9 @@ void core_destroy(struct core *core);
  * Errors (nothing has changed):
  *   E_NOMEM         no memory.
  *   E_INVALID       SUBMIT: impossible here (more GPUs or VRAM than there
- *                   are); RESTORE: a row no version of ours wrote.
+ *                   are); DEVICE_REPORT: no such device, too many usages;
+ *                   RESTORE: a row no version of ours wrote; RUNG: no rung
+ *                   or result of ours.
  *   E_LIMIT         SUBMIT: waiters_max or service_waiters_max reached, or no
  *                   numbers left.
  *   E_DRAINING      SUBMIT: draining or shutting down.
@@ -364,179 +450,7 @@ void core_dump(const struct core *core, struct buf *out);
 /* Return the highest lease id or token given so far, plus one. */
 uint64_t core_number_next(const struct core *core);
 
-/* ---- Looking ---------------------------------------------------------- */
-
-enum core_guarantee {
-    CORE_ADVISORY,
-    CORE_VERIFIED,
-    CORE_SUPERVISED, /* Not given yet: needs watched processes. */
-};
-
-/* A lease as it is now, or, for a while, as it ended. */
-struct core_lease_view {
-    struct core_lease_row row; /* .state is the present one; of an ended lease
-                                  only id, token, service, class_id and state
-                                  are set. */
-    enum core_reason reason;   /* ENDED and RECLAIMING. */
-    enum core_guarantee guarantee; /* Where it holds or held a device. */
-    uint64_t ref;                  /* The connection that waits; 0 = none. */
-    uint64_t state_at_ms;          /* Since when it is in its state. */
-    uint64_t deadline_at_ms;       /* The state's; CORE_FOREVER = none. */
-    uint64_t expires_at_ms;        /* Of a live grant. */
-    uint64_t acked_at_ms;          /* PAUSING: the ack; 0 = not yet. */
-    uint64_t held_ms;              /* ENDED: time since its first grant. */
-    uint64_t requester;            /* PAUSING: who needs the room. */
-    uint32_t release_mib;          /* PAUSING: how much should be freed. */
-    bool was_granted;              /* CLEARING: it is a resume. */
-    bool can_hear;                 /* It would be told to pause. */
-};
-
-/* Fill @out with the lease @id.
- *
- * Errors:
- *   E_NOT_FOUND  no such lease; @out is untouched.
- */
-MUST_USE int core_lease_view(const struct core *core,
-                             uint64_t id,
-                             struct core_lease_view *out);
-
-/* Return the live lease of a service's job; 0 where there is none. */
-uint64_t
-core_job_lease(const struct core *core, uint32_t service, uint64_t job);
-
-/* Return the id of the only lease of @service that is held, pausing or paused
- * (a resume that is CLEARING counts); 0 where there is none or more than one,
- * the number of them in @count. */
-uint64_t
-core_service_lease(const struct core *core, uint32_t service, size_t *count);
-
-/* Call @each with the live leases in @states (bits 1 << enum lease_state) in
- * the order in which they came to their state, until it returns false. */
-void core_each_lease(const struct core *core,
-                     uint32_t states,
-                     bool (*each)(void *arg, uint64_t id),
-                     void *arg);
-
-/* Call @each with the attended waiters of a class in their order, until it
- * returns false. */
-void core_each_waiter(const struct core *core,
-                      uint32_t class_id,
-                      bool (*each)(void *arg, uint64_t id),
-                      void *arg);
-
-/* Call @each with the waiters of a class that nobody attends, likewise. */
-void core_each_away(const struct core *core,
-                    uint32_t class_id,
-                    bool (*each)(void *arg, uint64_t id),
-                    void *arg);
-
-struct core_device_view {
-    enum core_device_state state;
-    uint32_t capacity_mib;
-    uint32_t reserve_mib;
-    uint32_t used_mib;        /* As last measured. */
-    uint32_t charged_mib;     /* By leases. */
-    uint32_t resident_mib;    /* Warm models without a lease. */
-    uint32_t unleased_mib;    /* By nobody we know. */
-    uint32_t free_mib;        /* What a request could be granted now. */
-    uint64_t sampled_at_ms;   /* When that sample was begun; 0 = never. */
-    uint64_t linger_until_ms; /* 0 = no seat is kept. */
-    uint32_t linger_service;
-    bool is_measured;
-    bool is_drained;
-    bool is_overcommitted; /* More is used than the leases explain. */
-    bool wants_samples;    /* Somebody waits for VRAM to be freed here. */
-};
-
-/* Fill @out with device @device_index, below the configured count. */
-void core_device_view(const struct core *core,
-                      uint32_t device_index,
-                      struct core_device_view *out);
-
-struct core_class_view {
-    struct core_class_config config;
-    uint64_t grants;  /* Since the start of this core. */
-    uint64_t waiting; /* Attended waiters. */
-    uint64_t away;    /* Waiters nobody attends. */
-    uint64_t held;    /* HELD, PAUSING or RECLAIMING. */
-    uint64_t paused;
-    uint32_t consecutive; /* Grants in a row. */
-};
-
-/* Fill @out with class @class_id (0 to 9 are the implicit ones). */
-void core_class_view(const struct core *core,
-                     uint32_t class_id,
-                     struct core_class_view *out);
-
-struct core_stats {
-    uint64_t leases[8]; /* Live ones by enum lease_state. */
-    uint64_t grants;    /* First grants since the start. */
-    uint64_t resumes;
-    uint64_t pauses; /* Asked. */
-    uint64_t acks;   /* Verified. */
-    uint64_t expiries;
-    uint64_t revocations; /* All reasons but RELEASED and GONE. */
-    uint64_t timeouts;
-    uint64_t advisories; /* Exclusive grants without verified room. */
-    uint64_t offers;
-    uint64_t unloads;
-    uint32_t last_class; /* Of the newest first grant; CORE_FOREVER's low
-                            bits where there was none. */
-    bool is_draining;
-    bool is_stopping;
-    uint64_t bypass_until_ms; /* 0 = off. */
-};
-
-/* Fill @out with counts and modes. */
-void core_stats(const struct core *core, struct core_stats *out);
-
-enum core_wait {
-    CORE_WAIT_NOTHING,  /* It does not wait. */
-    CORE_WAIT_STARTUP,  /* The coordinator has just started: until .until. */
-    CORE_WAIT_DRAINING, /* The device or the coordinator is drained. */
-    CORE_WAIT_AWAY,     /* Nobody attends it. */
-    CORE_WAIT_DEVICE,   /* The device is stale, gone or overcommitted. */
-    CORE_WAIT_HOLDER,   /* .blocker holds it and was not asked to pause. */
-    CORE_WAIT_PAUSE,    /* .blocker was asked to pause, due at .until. */
-    CORE_WAIT_VRAM,     /* Given back, not yet measured free. */
-    CORE_WAIT_RECLAIM,  /* .blocker was revoked and is cleared away. */
-    CORE_WAIT_RESIDENT, /* A warm model of .service stands in the way. */
-    CORE_WAIT_LINGER,   /* A seat is kept for .service until .until. */
-    CORE_WAIT_LIMIT,    /* Its class is at its consecutive limit. */
-    CORE_WAIT_TURN,     /* .blocker, a waiter, is before it. */
-    CORE_WAIT_OPERATOR, /* Paused by an operator. */
-    CORE_WAITS
-};
-
-/* Why a lease waits: C10. */
-struct core_why {
-    enum core_wait wait;
-    uint64_t position; /* 1 = next; 0 = it does not wait. */
-    uint64_t blocker;  /* A lease; 0 = none. */
-    uint64_t until_ms; /* When this ends at the latest, if it is known;
-                          CORE_FOREVER = not known. */
-    uint32_t service;  /* RESIDENT, LINGER. */
-    uint32_t device;   /* Where. */
-    uint32_t need_mib; /* 0 = all of it. */
-    uint32_t free_mib;
-    bool blocker_hears;     /* HOLDER: it could be asked. */
-    bool blocker_protected; /* HOLDER: by min_run, until .until_ms. */
-    bool blocker_may_renew; /* HOLDER: and .until_ms then is later. */
-};
-
-/* Say why the lease @id waits.
- *
- * Errors:
- *   E_NOT_FOUND  no such live lease.
- */
-MUST_USE int
-core_why(const struct core *core, uint64_t id, struct core_why *out);
-
-/* Return the name of a reason, wait, message type or guarantee, as in the
- * interfaces ("released"); static. */
-const char *core_reason_name(enum core_reason reason);
-const char *core_wait_name(enum core_wait wait);
-const char *core_message_name(enum core_message_type type);
-const char *core_guarantee_name(enum core_guarantee guarantee);
+/* What may be asked about the state. */
+#include "core/look.h"
 
 #endif

@@ -1,10 +1,8 @@
-/* device.c - how much room a device has, and who fills it.
+/* device.c - how much room a device has, and who takes it.
  *
- * Three kinds of VRAM are not free: charged to leases, resident (warm models
- * of services without a lease) and unleased (everybody else).  Without figures
- * per process they are told apart by arithmetic: a sample that counts was
- * begun after the last thing given back, and says how much is used beyond the
- * charges; of that, what was known as unleased comes first.
+ * Three kinds of VRAM are not free: taken by leases (what each is charged, or
+ * is measured to use where that is more), resident (warm models of services
+ * without a lease) and unleased (everybody else).  account.c tells them apart.
  */
 #include "core/parts.h"
 
@@ -18,6 +16,16 @@ static uint32_t above(uint64_t a, uint64_t b)
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static struct seat *seat_at(struct list *at)
+{
+    return CONTAINER_OF(at, struct seat, link);
 }
 
 static struct device *seat_device(struct core *core, const struct seat *seat)
@@ -66,24 +74,34 @@ static uint64_t booked_mib(const struct device *device)
            device_resident_mib(device, 0, true);
 }
 
-uint32_t device_free_mib(const struct device *device)
+/* VRAM that is not free by the books, or not by the newest sample. */
+static uint64_t taken_mib(const struct device *device)
 {
     uint64_t booked = booked_mib(device);
 
-    if (device->config.is_measured && device->used_mib > booked) {
-        booked = device->used_mib;
-    }
-    return above(device_size_mib(device), booked);
+    return device->config.is_measured && device->used_mib > booked
+               ? device->used_mib
+               : booked;
 }
 
-uint32_t device_over_mib(const struct device *device)
+uint32_t device_room_mib(const struct device *device, uint64_t more_mib)
 {
-    uint64_t booked = booked_mib(device);
+    return above(device_size_mib(device) + more_mib, taken_mib(device));
+}
 
-    if (device->config.is_measured && device->used_mib > booked) {
-        booked = device->used_mib;
-    }
-    return above(booked, device_size_mib(device));
+uint64_t device_lack_mib(const struct device *device,
+                         uint64_t need_mib,
+                         uint64_t more_mib)
+{
+    uint64_t wanted = need_mib + taken_mib(device);
+    uint64_t there = device_size_mib(device) + more_mib;
+
+    return wanted > there ? wanted - there : 0;
+}
+
+uint32_t device_free_mib(const struct device *device)
+{
+    return device_room_mib(device, 0);
 }
 
 uint32_t device_freeing_mib(const struct device *device)
@@ -96,15 +114,14 @@ uint32_t device_freeing_mib(const struct device *device)
 
         if (seat->lease->row.state == LEASE_PAUSING ||
             seat->lease->row.state == LEASE_RECLAIMING) {
-            sum += above(seat->charge_mib, device->config.residue_mib);
+            sum += above(account_taken_mib(seat), device->config.residue_mib);
         }
     }
     return sum;
 }
 
-/* The seat of @lease on @device, if it is charged there. */
-static const struct seat *seat_find(const struct lease *lease,
-                                    const struct device *device)
+struct seat *device_seat_of(const struct device *device,
+                            const struct lease *lease)
 {
     uint32_t i;
 
@@ -128,82 +145,37 @@ uint32_t device_exclusive_mib(const struct device *device,
                  taken);
 }
 
-/* Lower the residents of @service, of all with 0, by up to @mib, oldest
- * first. */
-static void
-resident_lower(struct device *device, uint32_t service, uint32_t mib)
-{
-    uint32_t kept = 0;
-    uint32_t i;
-
-    for (i = 0; i < device->resident_count; i++) {
-        struct resident resident = device->residents[i];
-
-        if (service == 0 || resident.service == service) {
-            uint32_t part = smaller(mib, resident.mib);
-
-            resident.mib -= part;
-            mib -= part;
-        }
-        if (resident.mib > 0) {
-            device->residents[kept++] = resident;
-        }
-    }
-    device->resident_count = kept;
-}
-
-static void
-resident_raise(struct device *device, uint32_t service, uint32_t mib)
-{
-    uint32_t i;
-
-    if (mib == 0) {
-        return; /* Nothing new is warm: what was told has its time still. */
-    }
-    for (i = 0; i < device->resident_count; i++) {
-        if (device->residents[i].service == service) {
-            device->residents[i].mib += mib;
-            device->residents[i].until_ms = 0;
-            return;
-        }
-    }
-    if (device->resident_count == RESIDENTS_MAX) {
-        device->unleased_mib += mib;
-    } else {
-        device->residents[device->resident_count++] =
-            (struct resident){.service = service, .mib = mib};
-    }
-}
-
 static void seat_take(struct core *core, struct seat *seat, uint32_t charge_mib)
 {
     struct device *device = seat_device(core, seat);
+    struct list *behind = &device->seats;
+
+    uint32_t before = 0;
 
     if (list_is_linked(&seat->link)) {
-        device->charged_mib -= seat->charge_mib;
+        before = account_taken_mib(seat);
         list_remove(&seat->link);
     }
-    seat->charge_mib = charge_mib;
-    device->charged_mib += charge_mib;
-    list_append(&device->seats, &seat->link);
-    resident_lower(device, seat->lease->row.service, charge_mib);
+    account_set_seat(device, seat, charge_mib, seat->measured_mib);
+    /* In the order of the grants; only a restart finds newer ones there. */
+    while (behind->prev != &device->seats &&
+           seat_at(behind->prev)->lease->row.token > seat->lease->row.token) {
+        behind = behind->prev;
+    }
+    list_append(behind, &seat->link);
+    account_lower_resident(device, seat->lease->row.service,
+                           above(account_taken_mib(seat), before));
 }
 
-/* Put @lease on the devices in @set; @charge_mib NEED_ALL: each with what an
- * exclusive holder gets. */
-static void take_seats(struct core *core,
-                       struct lease *lease,
-                       uint64_t set,
-                       uint32_t charge_mib)
+void device_charge(struct core *core, struct lease *lease, uint64_t set)
 {
     uint32_t index;
     uint32_t used = 0;
 
-    lease->row.charge_mib = 0;
     for (index = 0; index < core->config.device_count; index++) {
         struct device *device = &core->devices[index];
         struct seat *seat = &lease->seats[used];
-        uint32_t charge = charge_mib;
+        uint32_t charge;
 
         if ((set & (1ull << index)) == 0) {
             continue;
@@ -212,46 +184,35 @@ static void take_seats(struct core *core,
         used++;
         /* A resume takes the seats it has: sets are filled in order. */
         assert(!list_is_linked(&seat->link) || seat->device == index);
-        if (charge == NEED_ALL) {
-            charge = device_exclusive_mib(device, lease);
-        }
+        charge = lease_is_exclusive(lease) ? device_exclusive_mib(device, lease)
+                                           : device_need_mib(device, lease);
         charge = smaller(charge, device_size_mib(device));
         seat->device = index;
         seat_take(core, seat, charge);
-        if (charge > lease->row.charge_mib) {
-            lease->row.charge_mib = charge;
-        }
     }
     lease->row.granted = set;
+    device_note_shares(lease);
 }
 
-void device_charge(struct core *core, struct lease *lease, uint64_t set)
+void device_note_shares(struct lease *lease)
 {
-    take_seats(core, lease, set,
-               lease_is_exclusive(lease) ? NEED_ALL : lease->row.vram_mib);
-}
+    struct core_lease_row *row = &lease->row;
+    struct core_share *shares =
+        row->gpus == 1 ? NULL : (struct core_share *)(lease->seats + row->gpus);
+    uint32_t i;
 
-/* Lower the charges that a restart made larger than they were.  The row of a
- * gang says only the largest of its charges, where that is not what it asked
- * for: alone, or paused.  On devices that differ it may be too much. */
-static void trim_gangs(struct device *device)
-{
-    uint32_t over = above(device->charged_mib, device_size_mib(device));
-    struct list *at;
+    row->charge_mib = 0;
+    row->footprint_mib = 0;
+    for (i = 0; i < row->gpus; i++) {
+        const struct core_share *share = &lease->seats[i].share;
 
-    LIST_EACH (at, &device->seats) {
-        struct seat *seat = CONTAINER_OF(at, struct seat, link);
-        const struct lease *lease = seat->lease;
-
-        if (lease->row.gpus > 1 &&
-            (lease_is_exclusive(lease) || !lease_holds(lease))) {
-            uint32_t part = smaller(over, seat->charge_mib);
-
-            seat->charge_mib -= part;
-            device->charged_mib -= part;
-            over -= part;
+        row->charge_mib = larger(row->charge_mib, share->charge_mib);
+        row->footprint_mib = larger(row->footprint_mib, share->footprint_mib);
+        if (shares != NULL) {
+            shares[i] = *share;
         }
     }
+    row->shares = shares;
 }
 
 void device_tolerate(struct device *device)
@@ -262,21 +223,35 @@ void device_tolerate(struct device *device)
 
 void device_charge_again(struct core *core, struct lease *lease)
 {
-    uint32_t charge_mib = lease->row.charge_mib;
+    uint32_t at = 0;
     uint32_t i;
 
-    take_seats(core, lease, lease->row.granted, charge_mib);
-    lease->row.charge_mib = charge_mib;
-    for (i = 0; i < lease->row.gpus; i++) {
-        trim_gangs(seat_device(core, &lease->seats[i]));
-        device_tolerate(seat_device(core, &lease->seats[i]));
+    for (i = 0; i < core->config.device_count; i++) {
+        struct core_share share = core_row_share(&lease->row, i);
+        struct seat *seat = &lease->seats[at];
+
+        if ((lease->row.granted & (1ull << i)) == 0) {
+            continue;
+        }
+        at++;
+        seat->device = i;
+        seat->share.footprint_mib = share.footprint_mib;
+        seat_take(
+            core, seat,
+            smaller(share.charge_mib, device_size_mib(&core->devices[i])));
+        device_tolerate(&core->devices[i]);
     }
+    device_note_shares(lease);
 }
 
 uint32_t device_used_by(const struct device *device, const struct lease *lease)
 {
+    const struct seat *seat = device_seat_of(device, lease);
     uint64_t others = booked_mib(device) - device_charge_of(device, lease);
 
+    if (device->attributed_at_ms != 0) {
+        return seat == NULL ? 0 : seat->measured_mib;
+    }
     return device->config.is_measured ? above(device->used_mib, others) : 0;
 }
 
@@ -286,21 +261,17 @@ void device_charge_residue(struct core *core,
 {
     uint32_t i;
 
-    lease->row.charge_mib = 0;
     for (i = 0; i < lease->row.gpus; i++) {
         struct seat *seat = &lease->seats[i];
         struct device *device = seat_device(core, seat);
         uint32_t used = device_used_by(device, lease);
-        uint32_t charge = used > kept_mib ? used : kept_mib;
+        uint32_t charge = larger(used, kept_mib);
 
         charge = smaller(charge, device->config.residue_mib);
-        charge = smaller(charge, seat->charge_mib);
-        device->charged_mib -= seat->charge_mib - charge;
-        seat->charge_mib = charge;
-        if (charge > lease->row.charge_mib) {
-            lease->row.charge_mib = charge;
-        }
+        charge = smaller(charge, seat->share.charge_mib);
+        account_set_seat(device, seat, charge, seat->measured_mib);
     }
+    device_note_shares(lease);
 }
 
 void device_discharge(struct core *core,
@@ -317,11 +288,15 @@ void device_discharge(struct core *core,
             continue;
         }
         list_remove(&seat->link);
-        device->charged_mib -= seat->charge_mib;
+        device->charged_mib -= account_taken_mib(seat);
         if (becomes_resident && device->config.is_measured) {
-            resident_raise(device, lease->row.service, seat->charge_mib);
+            account_raise_resident(device, lease->row.service,
+                                   account_taken_mib(seat));
+        } else if (!becomes_resident) {
+            device->unleased_mib += seat->measured_mib;
         }
-        seat->charge_mib = 0;
+        seat->share.charge_mib = 0;
+        seat->measured_mib = 0;
     }
 }
 
@@ -336,14 +311,46 @@ void device_soil(struct core *core, const struct lease *lease)
     }
 }
 
-bool device_is_held(const struct device *device, bool is_any)
+uint32_t device_release_mib(const struct core *core, const struct lease *lease)
+{
+    uint32_t most = 0;
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        const struct seat *seat = &lease->seats[i];
+
+        most =
+            larger(most, above(account_taken_mib(seat),
+                               core->config.devices[seat->device].residue_mib));
+    }
+    return most;
+}
+
+bool device_is_frozen(const struct device *device, const struct lease *lease)
+{
+    return lease_is_sleeper(lease) &&
+           (lease->row.flags & CORE_ROW_FROZEN) != 0 &&
+           device_charge_of(device, lease) > device->config.residue_mib;
+}
+
+/* Say whether @lease, charged on @device, is in the way of others there. */
+static bool occupies(const struct device *device, const struct lease *lease)
+{
+    return lease_holds(lease) ? (lease->row.flags & CORE_ROW_ASLEEP) == 0
+                              : device_is_frozen(device, lease);
+}
+
+bool device_is_held(const struct device *device,
+                    const struct lease *but,
+                    bool is_any)
 {
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
         const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
 
-        if (lease_holds(lease) && (is_any || lease_is_exclusive(lease))) {
+        if (lease != but && (is_any || lease_is_exclusive(lease)) &&
+            occupies(device, lease)) {
             return true;
         }
     }
@@ -353,9 +360,56 @@ bool device_is_held(const struct device *device, bool is_any)
 uint32_t device_charge_of(const struct device *device,
                           const struct lease *lease)
 {
-    const struct seat *seat = seat_find(lease, device);
+    const struct seat *seat = device_seat_of(device, lease);
 
-    return seat == NULL ? 0 : seat->charge_mib;
+    return seat == NULL ? 0 : account_taken_mib(seat);
+}
+
+/* The most that @device could ever give the sleeper in @seat: not what
+ * strangers use, nor what others keep that sleep there. */
+static uint32_t ceiling_mib(const struct device *device,
+                            const struct seat *seat)
+{
+    uint64_t kept = device->unleased_mib;
+    const struct list *at;
+
+    LIST_EACH (at, &device->seats) {
+        const struct seat *other = CONTAINER_OF(at, struct seat, link);
+
+        if (other != seat && lease_is_sleeper(other->lease)) {
+            kept += account_taken_mib(other);
+        }
+    }
+    return above(device_size_mib(device), kept);
+}
+
+uint32_t device_need_mib(const struct device *device, const struct lease *lease)
+{
+    const struct seat *seat = device_seat_of(device, lease);
+    uint32_t footprint = seat == NULL ? 0 : seat->share.footprint_mib;
+
+    if (lease_is_exclusive(lease) || footprint <= lease->row.vram_mib) {
+        return lease->row.vram_mib;
+    }
+    return larger(lease->row.vram_mib,
+                  smaller(footprint, ceiling_mib(device, seat)));
+}
+
+uint32_t device_resume_mib(const struct core *core,
+                           const struct device *device,
+                           const struct lease *lease)
+{
+    const struct seat *seat = device_seat_of(device, lease);
+    uint64_t percent = core->config.resume_margin_percent;
+    uint32_t footprint = seat == NULL ? 0 : seat->share.footprint_mib;
+    uint32_t margin = (uint32_t)(footprint * percent / 100);
+
+    if (footprint == 0 || percent == 0) {
+        return footprint;
+    }
+    margin = larger(margin, RESUME_MARGIN_MIB);
+    return larger(footprint,
+                  smaller(footprint + margin, ceiling_mib(device, seat)));
 }
 
 bool device_is_warm(const struct core *core,
@@ -378,57 +432,6 @@ bool device_is_warm(const struct core *core,
     return false;
 }
 
-/* Tell resident and unleased VRAM apart after a sample that counts. */
-static void account(struct device *device)
-{
-    uint32_t excess = above(device->used_mib, device->charged_mib);
-    uint32_t residents = device_resident_mib(device, 0, true);
-    uint32_t allowed = above(excess, device->unleased_mib);
-    uint32_t unleased;
-
-    resident_lower(device, 0, above(residents, allowed));
-    unleased = excess - device_resident_mib(device, 0, true);
-    /* Holders may use less than they are charged, and so hide what is
-     * unleased: it is only believed to be gone while nobody holds. */
-    if (unleased > device->unleased_mib || !device_is_held(device, true)) {
-        device->unleased_mib = unleased;
-    } else {
-        device->unleased_mib = smaller(device->unleased_mib, device->used_mib);
-    }
-}
-
-void device_report(struct core *core, const struct core_event *event)
-{
-    struct device *device = &core->devices[event->report.device];
-
-    if (device->state != event->report.state) {
-        device->state = event->report.state;
-        core->needs_pass = true;
-    }
-    if (device->state != CORE_DEVICE_OK || !device->config.is_measured ||
-        event->report.begun_at_ms < device->sampled_at_ms) {
-        return;
-    }
-    device->sampled_at_ms = event->report.begun_at_ms;
-    device->used_mib = event->report.used_mib;
-    if (device_is_fresh(device)) {
-        account(device);
-        holder_settle(core);
-    }
-    core->needs_pass = true;
-}
-
-void device_disown(struct device *device)
-{
-    uint64_t known =
-        (uint64_t)device->charged_mib + device_resident_mib(device, 0, true);
-
-    if (device->config.is_measured &&
-        device->used_mib > known + device->unleased_mib) {
-        device->unleased_mib = above(device->used_mib, known);
-    }
-}
-
 bool device_is_clear_of(const struct core *core,
                         const struct lease *lease,
                         uint32_t kept_mib,
@@ -437,16 +440,27 @@ bool device_is_clear_of(const struct core *core,
     uint32_t i;
 
     for (i = 0; i < lease->row.gpus; i++) {
-        const struct seat *seat = &lease->seats[i];
-        const struct device *device = &core->devices[seat->device];
-        uint32_t residue = device->config.residue_mib;
+        const struct device *device = &core->devices[lease->seats[i].device];
+        uint64_t sampled_at_ms = device->attributed_at_ms != 0
+                                     ? device->attributed_at_ms
+                                     : device->sampled_at_ms;
 
-        if (!device->config.is_measured) {
-            continue;
+        if (device->config.is_measured &&
+            (sampled_at_ms <= since_ms ||
+             device_used_by(device, lease) >
+                 larger(kept_mib, device->config.residue_mib))) {
+            return false;
         }
-        if (device->sampled_at_ms <= since_ms ||
-            device->used_mib > booked_mib(device) - seat->charge_mib +
-                                   (kept_mib > residue ? kept_mib : residue)) {
+    }
+    return true;
+}
+
+bool device_is_measured(const struct core *core, const struct lease *lease)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        if (!core->config.devices[lease->seats[i].device].is_measured) {
             return false;
         }
     }

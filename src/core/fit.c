@@ -11,16 +11,18 @@ static bool keeps_seat_for(const struct core *core,
            device->linger_service == lease->row.service;
 }
 
-/* Room on a device that nobody has reserved, or left of it. */
-static uint32_t open_mib(const struct device *device, uint32_t warm_mib)
+/* Room on a device that nobody has reserved, or left of it, for somebody who
+ * has @warm_mib there already, and takes @own_mib. */
+static uint32_t
+open_mib(const struct device *device, uint32_t warm_mib, uint32_t own_mib)
 {
     switch (device->reservation) {
     case DEVICE_OPEN:
-        return device_free_mib(device) + warm_mib;
+        return device_room_mib(device, (uint64_t)warm_mib + own_mib);
     case DEVICE_RESERVED:
-        return device->left_mib;
+        return device->left_mib + own_mib;
     case DEVICE_RESERVED_OVERDUE:
-        return 0;
+        return own_mib;
     }
     return 0;
 }
@@ -30,28 +32,28 @@ static bool fits(const struct core *core,
                  const struct lease *lease)
 {
     uint32_t own = device_charge_of(device, lease);
+    bool has_room = device_is_frozen(device, lease);
 
     if (!device_is_usable(core, device, lease) ||
         (!device_is_fresh(device) && !keeps_seat_for(core, device, lease))) {
         return false;
     }
-    if (lease_is_sleeper(lease) && device->config.is_measured &&
-        (uint64_t)lease->row.footprint_mib + device->used_mib >
+    if (lease_is_sleeper(lease) && !has_room && device->config.is_measured &&
+        (uint64_t)device_resume_mib(core, device, lease) + device->used_mib >
             (uint64_t)device->config.capacity_mib + own) {
         return false;
     }
     if (lease_is_exclusive(lease)) {
-        return device->reservation == DEVICE_OPEN &&
-               !device_is_held(device, true) &&
+        return (has_room || device->reservation == DEVICE_OPEN) &&
+               !device_is_held(device, lease, true) &&
                !device_is_warm(core, device, lease, false) &&
                device_exclusive_mib(device, lease) > 0;
     }
-    return !device_is_held(device, false) &&
-           (uint64_t)lease->row.vram_mib + device_over_mib(device) <=
-               (uint64_t)open_mib(
-                   device,
-                   device_resident_mib(device, lease->row.service, false)) +
-                   own;
+    return !device_is_held(device, lease, false) &&
+           device_need_mib(device, lease) <=
+               open_mib(device,
+                        device_resident_mib(device, lease->row.service, false),
+                        own);
 }
 
 uint32_t fit_room(struct core *core,
@@ -74,10 +76,10 @@ uint32_t fit_room(struct core *core,
             (shape->devices != 0 && (shape->devices & (1ull << i)) == 0) ||
             (device->linger_until_ms > core->now_ms &&
              class->config.priority > device->linger_priority) ||
-            !device_is_fresh(device) || device_is_held(device, false)) {
+            !device_is_fresh(device) || device_is_held(device, NULL, false)) {
             continue;
         }
-        room = open_mib(device, 0);
+        room = open_mib(device, 0, 0);
         for (at = count++; at > 0 && rooms[at - 1] < room; at--) {
             rooms[at] = rooms[at - 1];
         }

@@ -17,29 +17,20 @@ static bool is_defied(const struct core *core, const struct lease *lease)
     return false;
 }
 
-static bool is_measured(const struct core *core, const struct lease *lease)
-{
-    uint32_t i;
-
-    for (i = 0; i < lease->row.gpus; i++) {
-        if (!core->config.devices[lease->seats[i].device].is_measured) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void set_flag(struct lease *lease, uint32_t flag, bool is_set)
 {
     lease->row.flags =
         is_set ? lease->row.flags | flag : lease->row.flags & ~flag;
 }
 
-static void count_grant(struct core *core, struct lease *lease, bool overdue)
+static void count_grant(struct core *core,
+                        struct lease *lease,
+                        bool overdue,
+                        bool by_the_rules)
 {
     struct class *class = lease->class;
 
-    if (core->bypass_until_ms == 0) {
+    if (by_the_rules) {
         policy_commit(core, class);
     }
     class->grants++;
@@ -63,28 +54,35 @@ static void end_linger(struct core *core, uint64_t set)
 void grant_devices(struct core *core,
                    struct lease *lease,
                    uint64_t set,
-                   bool overdue)
+                   bool overdue,
+                   enum core_wait prevented)
 {
     bool is_resume = lease_is_sleeper(lease);
     bool is_bypass = core->bypass_until_ms != 0;
+    bool is_unchecked = prevented != CORE_WAIT_NOTHING;
     struct core_message *message;
 
     if (!is_resume) {
-        count_grant(core, lease, overdue);
+        count_grant(core, lease, overdue, !is_bypass && !is_unchecked);
     } else {
         core->stats.resumes++;
     }
     if (lease->row.state != LEASE_CLEARING) {
         lease_move(core, lease, LEASE_CLEARING);
     }
-    device_charge(core, lease, set);
-    end_linger(core, set);
+    /* Before it is seated: seats stand in the order of the tokens. */
     lease->row.token_before = lease->row.token;
     lease->row.token = core->next_number++;
+    device_charge(core, lease, set);
+    end_linger(core, set);
     lease->row.granted_at_ms = core->now_ms;
+    lease->row.rung = RUNG_NONE;
     set_flag(lease, CORE_ROW_BYPASSED, is_bypass);
+    set_flag(lease, CORE_ROW_UNCHECKED, is_unchecked);
+    core->stats.prevented += is_unchecked;
     set_flag(lease, CORE_ROW_ADVISORY,
-             is_bypass || is_defied(core, lease) || !is_measured(core, lease));
+             is_bypass || is_unchecked || is_defied(core, lease) ||
+                 !device_is_measured(core, lease));
     core->stats.advisories += !is_bypass && is_defied(core, lease);
     lease_move(core, lease, LEASE_HELD);
     lease->run_at_ms = core->now_ms;
@@ -99,9 +97,13 @@ void grant_devices(struct core *core,
     message =
         core_say(core, is_resume ? CORE_MSG_RESUME : CORE_MSG_GRANT, lease);
     message->ref = lease->ref;
+    message->wait = prevented;
     /* The answer is given: from here on the connection means nothing, unless
      * it is the lease. */
     if ((lease->row.flags & CORE_ROW_BY_CONNECTION) == 0) {
         lease->ref = 0;
+    }
+    if (walk_is_undoing(lease)) {
+        walk_undo(core, lease);
     }
 }

@@ -15,7 +15,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint32_t settle_ms(const struct core *core, const struct lease *lease)
+uint32_t holder_settle_ms(const struct core *core, const struct lease *lease)
 {
     uint32_t most = 0;
     uint32_t i;
@@ -38,6 +38,9 @@ static uint64_t life_ends(const struct core *core, const struct lease *lease)
 {
     const struct service *service = lease->service;
 
+    if (walk_stands_still(lease)) {
+        return CORE_FOREVER; /* It cannot: we keep it from running. */
+    }
     /* The last stream closed, and nothing was heard since: of the same
      * millisecond the order is not known, and late is safe. */
     if (service->lost_at_ms != 0 && lease->heard_at_ms < service->lost_at_ms &&
@@ -54,20 +57,22 @@ void holder_extend(struct core *core, struct lease *lease)
 
     switch ((enum lease_state)lease->row.state) {
     case LEASE_HELD:
-        if (lease->row.max_hold_ms != 0) {
+        if (walk_is_undoing(lease)) {
+            at = lease->rung_by_ms;
+        } else if (lease->row.max_hold_ms != 0) {
             at = earlier(at, lease->row.granted_at_ms + lease->row.max_hold_ms);
         }
         break;
     case LEASE_PAUSING:
         if (lease->acked_at_ms == 0) {
-            at = earlier(at, lease->pause_by_ms);
+            at = earlier(at, lease->rung_by_ms);
         } else {
-            at = lease->acked_at_ms + settle_ms(core, lease);
-            at = at < lease->pause_by_ms ? lease->pause_by_ms : at;
+            at = lease->acked_at_ms + holder_settle_ms(core, lease);
+            at = at < lease->rung_by_ms ? lease->rung_by_ms : at;
         }
         break;
     case LEASE_RECLAIMING:
-        at = lease->state_at_ms + settle_ms(core, lease);
+        at = lease->rung_by_ms;
         break;
     case LEASE_CLEARING:
     case LEASE_PAUSED:
@@ -105,19 +110,19 @@ give_back(struct core *core, struct lease *lease, enum core_reason reason)
         reason == CORE_REASON_RELEASED) {
         linger(core, lease);
     }
+    walk_let_go(core, lease);
     device_soil(core, lease);
     device_discharge(core, lease, true);
     lease_end(core, lease, reason);
 }
 
-/* The time of a revoked lease is over: what is still used is nobody's. */
-static void reclaimed(struct core *core, struct lease *lease)
+void holder_reclaimed(struct core *core, struct lease *lease)
 {
     uint32_t i;
 
     device_discharge(core, lease, false);
     for (i = 0; i < lease->row.gpus; i++) {
-        device_disown(&core->devices[lease->seats[i].device]);
+        account_disown(&core->devices[lease->seats[i].device]);
     }
     lease_end(core, lease, (enum core_reason)lease->reason);
 }
@@ -133,10 +138,27 @@ say_revoked(struct core *core, struct lease *lease, enum core_reason reason)
     core->stats.revocations += reason != CORE_REASON_GONE;
 }
 
+/* Say whether @lease sleeps with its VRAM. */
+static bool has_vram(const struct core *core, const struct lease *lease)
+{
+    uint32_t i;
+
+    for (i = 0; i < lease->row.gpus; i++) {
+        if (device_is_frozen(&core->devices[lease->seats[i].device], lease)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void holder_reclaim(struct core *core,
                     struct lease *lease,
                     enum core_reason reason)
 {
+    enum rung after = lease->row.state == LEASE_PAUSING
+                          ? (enum rung)lease->row.rung
+                          : RUNG_NONE;
+
     say_revoked(core, lease, reason);
     /* The job's name is free for a new lease from here on. */
     if (lease->row.job != 0) {
@@ -145,12 +167,16 @@ void holder_reclaim(struct core *core,
     lease->reason = (uint8_t)reason;
     lease->ref = 0;
     device_soil(core, lease);
+    if (lease_is_sleeper(lease) && !has_vram(core, lease)) {
+        lease->row.flags |= CORE_ROW_ASLEEP;
+    }
     lease_move(core, lease, LEASE_RECLAIMING);
     lease_touch(core, lease);
     core->needs_pass = true;
-    holder_extend(core, lease);
-    if (device_is_clear_of(core, lease, 0, lease->state_at_ms)) {
-        reclaimed(core, lease);
+    if (reason == CORE_REASON_GONE) {
+        walk_end(core, lease);
+    } else {
+        walk_force(core, lease, after);
     }
 }
 
@@ -158,7 +184,11 @@ void holder_take_back(struct core *core,
                       struct lease *lease,
                       enum core_reason reason)
 {
-    if (lease_holds(lease)) {
+    bool is_forced =
+        reason != CORE_REASON_GONE && walk_has_force(lease) &&
+        !(bypass_is_lenient(core) && reason == CORE_REASON_EXPIRED);
+
+    if (lease_holds(lease) || is_forced || has_vram(core, lease)) {
         holder_reclaim(core, lease, reason);
     } else {
         say_revoked(core, lease, reason);
@@ -175,6 +205,7 @@ static bool try_paused(struct core *core, struct lease *lease)
         return false;
     }
     device_charge_residue(core, lease, lease->kept_mib);
+    lease->row.rung = RUNG_NONE;
     lease_move(core, lease, LEASE_PAUSED);
     lease_touch(core, lease);
     holder_extend(core, lease);
@@ -196,9 +227,8 @@ void holder_settle(struct core *core)
     LIST_EACH_SAFE (at, after, &core->states[LEASE_RECLAIMING]) {
         struct lease *lease = CONTAINER_OF(at, struct lease, state_link);
 
-        if (core_has_room(core) &&
-            device_is_clear_of(core, lease, 0, lease->state_at_ms)) {
-            reclaimed(core, lease);
+        if (core_has_room(core)) {
+            (void)walk_settle(core, lease);
         }
     }
 }
@@ -213,6 +243,8 @@ static bool was_taken_back(enum core_reason reason)
     case CORE_REASON_PAUSE_LATE:
     case CORE_REASON_PAUSE_FAILED:
     case CORE_REASON_OPERATOR:
+    case CORE_REASON_PREEMPTED:
+    case CORE_REASON_RESTORE_FAILED:
         return true;
     case CORE_REASON_NONE:
     case CORE_REASON_RELEASED:
@@ -241,9 +273,10 @@ static int say_ended(const struct core *core, uint64_t id, uint64_t token)
     return was_taken_back(ended->reason) ? E_REVOKED : E_ENDED;
 }
 
-/* Find the granted lease an event speaks for with its newest token. */
-static int
-find_granted(struct core *core, uint64_t id, uint64_t token, struct lease **out)
+int holder_find(struct core *core,
+                uint64_t id,
+                uint64_t token,
+                struct lease **out)
 {
     struct lease *lease = lease_find(core, id);
 
@@ -257,11 +290,17 @@ find_granted(struct core *core, uint64_t id, uint64_t token, struct lease **out)
     if (lease->row.token != token) {
         return E_STALE;
     }
-    if (lease->row.state == LEASE_RECLAIMING) {
-        return E_REVOKED;
-    }
     *out = lease;
     return E_OK;
+}
+
+/* Find the granted lease that its holder speaks for. */
+static int
+find_granted(struct core *core, uint64_t id, uint64_t token, struct lease **out)
+{
+    int rc = holder_find(core, id, token, out);
+
+    return rc == E_OK && (*out)->row.state == LEASE_RECLAIMING ? E_REVOKED : rc;
 }
 
 int holder_release(struct core *core, const struct core_event *event)
@@ -315,16 +354,31 @@ int holder_renew(struct core *core, const struct core_event *event)
     return E_OK;
 }
 
+/* The holder could not, or not enough: of a rung that is past that is known. */
+static void ack_failed(struct core *core, struct lease *lease)
+{
+    if (lease->row.rung == RUNG_ASK) {
+        walk_pause_next(core, lease, CORE_REASON_PAUSE_FAILED);
+    } else {
+        core->is_repeat = true;
+    }
+}
+
 static void ack_paused(struct core *core, struct lease *lease, uint32_t kept)
 {
     uint32_t i;
 
     for (i = 0; i < lease->row.gpus; i++) {
         if (kept > core->config.devices[lease->seats[i].device].residue_mib) {
-            holder_reclaim(core, lease, CORE_REASON_PAUSE_FAILED);
+            ack_failed(core, lease);
             return;
         }
     }
+    holder_acked(core, lease, kept);
+}
+
+void holder_acked(struct core *core, struct lease *lease, uint32_t kept)
+{
     lease->acked_at_ms = core->now_ms;
     lease->kept_mib = kept;
     /* Samples settle pauses in the order of their acks. */
@@ -366,7 +420,7 @@ int holder_ack(struct core *core, const struct core_event *event)
         if (state != LEASE_PAUSING) {
             return E_STATE;
         }
-        holder_reclaim(core, lease, CORE_REASON_PAUSE_FAILED);
+        ack_failed(core, lease);
         break;
     }
     core->needs_pass = true;
@@ -384,7 +438,9 @@ int holder_process_gone(struct core *core, const struct core_event *event)
     if (lease_is_waiter(lease)) {
         /* Its connection may outlive the process, and waits for an answer. */
         waiter_refuse(core, lease, E_ENDED, CORE_REASON_GONE, false);
-    } else if (lease->row.state != LEASE_RECLAIMING) {
+    } else if (lease->row.state == LEASE_RECLAIMING) {
+        walk_gone(core, lease);
+    } else {
         holder_take_back(core, lease, CORE_REASON_GONE);
     }
     return E_OK;
@@ -406,18 +462,23 @@ void holder_cancel(struct core *core, struct lease *lease)
 
 static void held_due(struct core *core, struct lease *lease)
 {
+    bool is_lenient = bypass_is_lenient(core);
     bool is_over =
         lease->row.max_hold_ms != 0 &&
         core->now_ms >= lease->row.granted_at_ms + lease->row.max_hold_ms;
 
-    if (core->bypass_until_ms != 0 && is_over) {
+    if (walk_is_undoing(lease)) {
+        holder_reclaim(core, lease, CORE_REASON_RESTORE_FAILED);
+        return;
+    }
+    if (is_lenient && is_over) {
         /* Under bypass nobody is revoked for having been long. */
         lease_deadline(core, lease, life_ends(core, lease));
         if (lease->deadline_at_ms > core->now_ms) {
             return;
         }
     }
-    if (core->bypass_until_ms != 0) {
+    if (is_lenient) {
         give_back(core, lease, CORE_REASON_EXPIRED);
     } else if (is_over) {
         holder_reclaim(core, lease, CORE_REASON_MAX_HOLD);
@@ -430,17 +491,17 @@ static void pausing_due(struct core *core, struct lease *lease)
 {
     bool has_lapsed = core->now_ms >= life_ends(core, lease);
 
-    if (core->bypass_until_ms != 0) {
+    if (bypass_is_lenient(core)) {
         if (has_lapsed) {
             give_back(core, lease, CORE_REASON_EXPIRED);
         } else {
-            lease->pause_by_ms = core->now_ms + lease->row.pause_grace_ms;
+            lease->rung_by_ms = core->now_ms + lease->row.pause_grace_ms;
             holder_extend(core, lease);
         }
     } else if (has_lapsed && lease->acked_at_ms == 0) {
         holder_reclaim(core, lease, CORE_REASON_EXPIRED);
     } else {
-        holder_reclaim(core, lease, CORE_REASON_PAUSE_LATE);
+        walk_pause_next(core, lease, CORE_REASON_PAUSE_LATE);
     }
 }
 
@@ -454,6 +515,9 @@ void holder_due(struct core *core, struct lease *lease)
             return;
         }
     }
+    if (walk_due(core, lease)) {
+        return;
+    }
     switch ((enum lease_state)lease->row.state) {
     case LEASE_HELD:
         held_due(core, lease);
@@ -462,7 +526,7 @@ void holder_due(struct core *core, struct lease *lease)
         pausing_due(core, lease);
         break;
     case LEASE_RECLAIMING:
-        reclaimed(core, lease);
+        holder_reclaimed(core, lease);
         break;
     case LEASE_CLEARING:
     case LEASE_PAUSED:

@@ -20,14 +20,14 @@ static const struct {
                       TO(AWAY) | TO(CLEARING) | TO(ENDED), false},
     [LEASE_CLEARING] = {"clearing", "chosen; waits for measured VRAM",
                         TO(AWAY) | TO(QUEUED) | TO(HELD) | TO(PAUSED) |
-                            TO(ENDED),
+                            TO(RECLAIMING) | TO(ENDED),
                         false},
     [LEASE_HELD] = {"held", "its holder may use the devices",
                     TO(PAUSING) | TO(RECLAIMING) | TO(ENDED), true},
     [LEASE_PAUSING] = {"pausing", "asked to pause; still uses the devices",
                        TO(PAUSED) | TO(RECLAIMING) | TO(ENDED), true},
     [LEASE_PAUSED] = {"paused", "off the devices; waits for its resume",
-                      TO(CLEARING) | TO(ENDED), false},
+                      TO(CLEARING) | TO(RECLAIMING) | TO(ENDED), false},
     [LEASE_RECLAIMING] = {"reclaiming", "taken back; its VRAM is still charged",
                           TO(ENDED), true},
     [LEASE_ENDED] = {"ended", "over; remembered for a while", 0, false},
@@ -93,6 +93,7 @@ bool lease_can_hear(const struct core *core, const struct lease *lease)
     bool by_connection = (lease->row.flags & CORE_ROW_BY_CONNECTION) != 0;
 
     return lease->service->streams > 0 || (by_connection && lease->ref != 0) ||
+           (lease->row.flags & CORE_ROW_REACHABLE) != 0 ||
            (lease->renewed_at_ms != 0 &&
             core->now_ms - lease->renewed_at_ms <= HEARS_MS);
 }
@@ -150,11 +151,15 @@ static struct lease *create(struct core *core, uint32_t gpus)
     struct seat *seats = NULL;
     uint32_t i;
 
+    /* A gang's seats and shares are one block. */
+
     if (core->slab_free == NULL && !slab_grow(core)) {
         return NULL;
     }
     if (gpus > 1) {
-        seats = core->alloc.resize(core->alloc.arg, NULL, gpus * sizeof *seats);
+        seats = core->alloc.resize(
+            core->alloc.arg, NULL,
+            gpus * (sizeof *seats + sizeof(struct core_share)));
         if (seats == NULL) {
             return NULL;
         }
@@ -296,7 +301,7 @@ void lease_move(struct core *core, struct lease *lease, enum lease_state next)
     list_remove(&lease->state_link);
     core->state_count[lease->row.state]--;
     index_leave(core, lease);
-    lease->row.state = next;
+    lease->row.state = (uint8_t)next;
     index_enter(core, lease);
     list_append(&core->states[next], &lease->state_link);
     core->state_count[next]++;
@@ -346,6 +351,7 @@ void lease_end(struct core *core, struct lease *lease, enum core_reason reason)
 
     message->state = LEASE_ENDED;
     message->reason = reason;
+    message->rung = walk_left(lease);
     core_remember(core, lease, reason);
     assert(lease_may_move(state_of(lease), LEASE_ENDED));
     list_remove(&lease->state_link);
@@ -359,8 +365,9 @@ void lease_end(struct core *core, struct lease *lease, enum core_reason reason)
         (void)idmap_remove(&core->jobs, lease->row.service, lease->row.job);
     }
     if (lease->is_stored) {
+        /* No more than the number: a gang's shares go now. */
         core->records[core->record_count++] = (struct core_record){
-            .type = CORE_RECORD_LEASE_END, .lease = lease->row};
+            .type = CORE_RECORD_LEASE_END, .lease = {.id = lease->row.id}};
     }
     if (lease->is_touched) {
         forget(core->touched, &core->touched_count, lease);

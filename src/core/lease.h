@@ -11,8 +11,8 @@
  *               HELD ----------> PAUSING ----------------> PAUSED
  *                 |                 |                        |
  *                 |                 |        CLEARING <------+ resume
- *                 v                 v
- *              RECLAIMING  (VRAM still charged) ------------------> ENDED
+ *                 v                 v                        v (by force)
+ *              RECLAIMING  (the ladder runs, VRAM charged) -------> ENDED
  *
  * A state is a list: a lease is on exactly the one its state names, and only
  * lease_move() changes either.  The table of allowed moves is in lease.c;

@@ -16,6 +16,8 @@ static const char *const reasons[CORE_REASONS] = {
     [CORE_REASON_OPERATOR] = "operator",
     [CORE_REASON_AWAY] = "away",
     [CORE_REASON_DRAINING] = "draining",
+    [CORE_REASON_PREEMPTED] = "preempted",
+    [CORE_REASON_RESTORE_FAILED] = "restore_failed",
 };
 
 static const char *const waits[CORE_WAITS] = {
@@ -26,6 +28,7 @@ static const char *const waits[CORE_WAITS] = {
     [CORE_WAIT_RECLAIM] = "reclaim",   [CORE_WAIT_RESIDENT] = "resident",
     [CORE_WAIT_LINGER] = "linger",     [CORE_WAIT_LIMIT] = "limit",
     [CORE_WAIT_TURN] = "turn",         [CORE_WAIT_OPERATOR] = "operator",
+    [CORE_WAIT_FROZEN] = "frozen",
 };
 
 static const char *const messages[CORE_MESSAGES] = {
@@ -34,7 +37,7 @@ static const char *const messages[CORE_MESSAGES] = {
     [CORE_MSG_OFFER] = "offer",       [CORE_MSG_PAUSE] = "pause",
     [CORE_MSG_UNLOAD] = "unload",     [CORE_MSG_REVOKE] = "revoke",
     [CORE_MSG_SHUTDOWN] = "shutdown", [CORE_MSG_STOPPED] = "stopped",
-    [CORE_MSG_STATE] = "state",
+    [CORE_MSG_STATE] = "state",       [CORE_MSG_RUNG] = "rung",
 };
 
 const char *core_reason_name(enum core_reason reason)

@@ -75,6 +75,8 @@ void device_charge(struct core *core, struct lease *lease, uint64_t set);
 
 /* Nothing is taken away where a device has become smaller than its charges. */
 void device_tolerate(struct device *device);
+/* Tell the row of @lease what its seats are charged. */
+void device_note_shares(struct lease *lease);
 
 /* Charge @lease as its row says, after a restart. */
 void device_charge_again(struct core *core, struct lease *lease);
@@ -85,11 +87,13 @@ void device_charge_residue(struct core *core,
                            struct lease *lease,
                            uint32_t kept_mib);
 
-/* What is used beyond the bookings of all but @lease; 0 where unmeasured. */
+/* What @lease uses on @device: as measured, or what is used beyond the bookings
+ * of all others; 0 where unmeasured. */
 uint32_t device_used_by(const struct device *device, const struct lease *lease);
 
 /* Take the charges of @lease away.  @becomes_resident: what it used stays
- * charged to its service until a sample shows less. */
+ * charged to its service until a sample shows less, else what it was measured
+ * to use is unleased. */
 void device_discharge(struct core *core,
                       struct lease *lease,
                       bool becomes_resident);
@@ -98,18 +102,20 @@ void device_discharge(struct core *core,
  * nothing about it. */
 void device_soil(struct core *core, const struct lease *lease);
 
-/* Take in a sample. */
-void device_report(struct core *core, const struct core_event *event);
-
 /* Say whether the newest sample was begun after the last thing given back. */
 bool device_is_fresh(const struct device *device);
 
+/* Room on the device once @more_mib of what is taken there is not: none of it
+ * is room where more is taken than there is. */
+uint32_t device_room_mib(const struct device *device, uint64_t more_mib);
+
+/* What @need_mib lacks there, once @more_mib of what is taken is not. */
+uint64_t device_lack_mib(const struct device *device,
+                         uint64_t need_mib,
+                         uint64_t more_mib);
+
 /* Room a request could be granted, without warm room of its own. */
 uint32_t device_free_mib(const struct device *device);
-
-/* What is taken beyond what the device has for leases: strangers came, or more
- * was let in. */
-uint32_t device_over_mib(const struct device *device);
 
 /* What the device has for leases: capacity less reserve. */
 uint32_t device_size_mib(const struct device *device);
@@ -120,16 +126,41 @@ uint32_t device_resident_mib(const struct device *device,
                              uint32_t service,
                              bool is_others);
 
-/* VRAM that is being given back: charges of PAUSING and RECLAIMING leases less
- * what a paused one may keep. */
+/* VRAM that is being given back: what is taken by PAUSING and RECLAIMING leases
+ * less what a paused one may keep. */
 uint32_t device_freeing_mib(const struct device *device);
 
-/* Say whether an exclusive lease, or any with @is_any, holds @device. */
-bool device_is_held(const struct device *device, bool is_any);
+/* Return what @lease gives back on each device by pausing, at most. */
+uint32_t device_release_mib(const struct core *core, const struct lease *lease);
 
-/* Return what @lease is charged on @device; 0 where it has no seat there. */
+/* Say whether an exclusive lease, or any with @is_any, holds @device, or
+ * sleeps there with its VRAM; @but, NULL for none, does not count. */
+bool device_is_held(const struct device *device,
+                    const struct lease *but,
+                    bool is_any);
+
+/* Say whether @lease keeps the VRAM of @device although it sleeps: frozen. */
+bool device_is_frozen(const struct device *device, const struct lease *lease);
+
+/* Return the seat of @lease on @device; NULL where it has none there. */
+struct seat *device_seat_of(const struct device *device,
+                            const struct lease *lease);
+
+/* Return what @lease takes on @device: what it is charged, or measured to use
+ * where that is more; 0 where it has no seat there. */
 uint32_t device_charge_of(const struct device *device,
                           const struct lease *lease);
+
+/* Return what sharing @lease is to be charged on @device: what it asked for,
+ * or, of a resume, what it used before its pause where that is more. */
+uint32_t device_need_mib(const struct device *device,
+                         const struct lease *lease);
+
+/* Return what a resume of @lease needs measured free on @device: what it used
+ * before its pause, and a margin as far as the device could ever give it. */
+uint32_t device_resume_mib(const struct core *core,
+                           const struct device *device,
+                           const struct lease *lease);
 
 /* Say whether @device has a warm model of another service than that of @lease,
  * larger than a residue, whose settle time is not over (@is_over: is over). */
@@ -145,8 +176,8 @@ bool device_is_clear_of(const struct core *core,
                         uint32_t kept_mib,
                         uint64_t since_ms);
 
-/* Charge VRAM that nobody accounts for as unleased. */
-void device_disown(struct device *device);
+/* Say whether all devices of @lease are measured. */
+bool device_is_measured(const struct core *core, const struct lease *lease);
 
 /* Say whether @lease may use @device at all now. */
 bool device_is_usable(const struct core *core,
@@ -159,6 +190,32 @@ bool device_wants_samples(const struct device *device);
 /* What an exclusive grant to @service would be charged; 0 = nothing left. */
 uint32_t device_exclusive_mib(const struct device *device,
                               const struct lease *lease);
+
+/* ---- account.c: whose VRAM it is -------------------------------------- */
+
+/* Take in a sample. */
+void account_report(struct core *core, const struct core_event *event);
+
+/* Charge VRAM that nobody accounts for as unleased. */
+void account_disown(struct device *device);
+
+/* Return what @seat takes: its charge, or what is measured if that is more. */
+uint32_t account_taken_mib(const struct seat *seat);
+
+/* Change what @seat, which @device counts, takes. */
+void account_set_seat(struct device *device,
+                      struct seat *seat,
+                      uint32_t charge_mib,
+                      uint32_t measured_mib);
+
+/* Lower the residents of @service, of all with 0, by up to @mib, oldest
+ * first / raise that of @service, which then has to be told again. */
+void account_lower_resident(struct device *device,
+                            uint32_t service,
+                            uint32_t mib);
+void account_raise_resident(struct device *device,
+                            uint32_t service,
+                            uint32_t mib);
 
 /* ---- queue.c: who waits, in order ------------------------------------- */
 
@@ -268,16 +325,24 @@ bool reserve_devices(struct core *core, struct lease *lease, bool overdue);
 
 /* ---- grant.c ---------------------------------------------------------- */
 
-/* Give @lease the devices in @set, with a new token. */
+/* Give @lease the devices in @set, with a new token.  @prevented: why the
+ * rules would have it wait, where we only observe; else CORE_WAIT_NOTHING. */
 void grant_devices(struct core *core,
                    struct lease *lease,
                    uint64_t set,
-                   bool overdue);
+                   bool overdue,
+                   enum core_wait prevented);
 
-/* ---- bypass.c --------------------------------------------------------- */
+/* ---- bypass.c: without the rules -------------------------------------- */
+
+/* Say whether nobody is to be paused or revoked: bypass, or we observe. */
+bool bypass_is_lenient(const struct core *core);
 
 /* Grant everything that waits. */
 void bypass_run(struct core *core);
+
+/* Likewise, but by the rules as far as they give it, and counted where not. */
+void bypass_observe(struct core *core);
 
 /* ---- holder.c: what holders do and what is done to them --------------- */
 
@@ -304,6 +369,28 @@ void holder_leave(struct core *core, struct lease *lease);
 /* End a sleeper that is not to be resumed. */
 void holder_cancel(struct core *core, struct lease *lease);
 
+/* Find the granted lease @id for an answer with its newest token.
+ *
+ * Errors:
+ *   E_NOT_FOUND  no such lease, also not among the ended ones.
+ *   E_STALE      the token is not its newest.
+ *   E_REVOKED    it ended by force.
+ *   E_ENDED      it ended in another way.
+ *   E_STATE      it waits.
+ */
+MUST_USE int
+holder_find(struct core *core, uint64_t id, uint64_t token, struct lease **out);
+
+/* The pause of @lease, PAUSING, is done but for @kept_mib a device: that is to
+ * be measured. */
+void holder_acked(struct core *core, struct lease *lease, uint32_t kept_mib);
+
+/* The time of @lease, RECLAIMING, is over: what is still used is nobody's. */
+void holder_reclaimed(struct core *core, struct lease *lease);
+
+/* How long VRAM freed on the devices of @lease may take to be measured. */
+uint32_t holder_settle_ms(const struct core *core, const struct lease *lease);
+
 /* See which acks and revocations the newest samples settle. */
 void holder_settle(struct core *core);
 
@@ -312,6 +399,79 @@ void holder_due(struct core *core, struct lease *lease);
 
 /* Set when a grant of @lease ends unless renewed, and its deadline. */
 void holder_extend(struct core *core, struct lease *lease);
+
+/* ---- walk.c: a lease on its ladder ------------------------------------ */
+
+/* Pack ladder @ladder, 0 or CORE_LADDER(i), for a row. */
+uint32_t walk_pack(const struct core *core, uint32_t ladder);
+
+/* Say whether @lease can be paused at all / taken back by more than words. */
+bool walk_can_pause(const struct lease *lease);
+bool walk_has_force(const struct lease *lease);
+
+/* Say whether the coordinator keeps the processes of @lease from running: its
+ * TTL stands still. */
+bool walk_stands_still(const struct lease *lease);
+
+/* Say whether @lease, HELD, only waits for that to be undone. */
+bool walk_is_undoing(const struct lease *lease);
+
+/* Let @lease, HELD, make room for @requester, NULL = an operator: it becomes
+ * PAUSING on its first rung, or, where that is force, RECLAIMING or ended. */
+void walk_pause(struct core *core,
+                struct lease *lease,
+                const struct lease *requester);
+
+/* The present rung of @lease, PAUSING, came to nothing, for @reason: begin the
+ * next, or, after the last, take it back. */
+void walk_pause_next(struct core *core,
+                     struct lease *lease,
+                     enum core_reason reason);
+
+/* @lease was resumed: have undone what was done to its processes. */
+void walk_undo(struct core *core, struct lease *lease);
+
+/* @lease ends in peace: let its processes run, where that takes no VRAM that
+ * it has not. */
+void walk_let_go(struct core *core, struct lease *lease);
+
+/* The rung @lease is on, or is being brought back from; RUNG_NONE. */
+enum rung walk_rung(const struct lease *lease);
+
+/* The rung that stays undone when @lease ends now; RUNG_NONE. */
+enum rung walk_left(const struct lease *lease);
+
+/* @lease has become RECLAIMING: begin the first rung of force above @after. */
+void walk_force(struct core *core, struct lease *lease, enum rung after);
+
+/* @lease has become RECLAIMING because its processes have gone. */
+void walk_end(struct core *core, struct lease *lease);
+
+/* The processes of @lease, RECLAIMING, have gone meanwhile. */
+void walk_gone(struct core *core, struct lease *lease);
+
+/* End @lease, RECLAIMING, if its VRAM is measured free; says whether. */
+bool walk_settle(struct core *core, struct lease *lease);
+
+/* The deadline of @lease has come; false: it was none of its ladder. */
+bool walk_due(struct core *core, struct lease *lease);
+
+/* @lease came back from the store: set what is left of its rung. */
+void walk_restore(struct core *core, struct lease *lease);
+
+/* ---- answer.c: what came of rungs -------------------------------------- */
+
+/* An operator let the processes of @lease run.
+ *
+ * Errors:
+ *   E_STATE  they were not kept from it.
+ */
+MUST_USE int walk_thaw(struct core *core, struct lease *lease);
+
+/* Apply CORE_RUNG and CORE_WATCH.  Errors: as core_step(), nothing has changed.
+ */
+MUST_USE int walk_answer(struct core *core, const struct core_event *event);
+MUST_USE int walk_watch(struct core *core, const struct core_event *event);
 
 /* ---- waiter.c --------------------------------------------------------- */
 

@@ -26,7 +26,7 @@ static enum outcome try(struct core *core, struct lease *lease, bool overdue)
     uint64_t set = fit_find(core, lease);
 
     if (set != 0) {
-        grant_devices(core, lease, set, overdue);
+        grant_devices(core, lease, set, overdue, CORE_WAIT_NOTHING);
         return GRANTED;
     }
     if (lease_is_waiter(lease) && lease->row.timeout_ms == 0) {
@@ -219,7 +219,9 @@ static void offer(struct core *core, struct class *class)
     uint32_t count = 0;
     uint32_t i;
 
-    if (lease == NULL || policy_is_limited(core, class)) {
+    bool anyhow = core->config.is_observing;
+
+    if (lease == NULL || (!anyhow && policy_is_limited(core, class))) {
         return;
     }
     if (lease->offered_at_ms != 0 &&
@@ -230,7 +232,7 @@ static void offer(struct core *core, struct class *class)
     for (i = 0; i < core->config.device_count; i++) {
         count += would_have(core, &core->devices[i], lease);
     }
-    if (count >= lease->row.gpus && core_has_room(core)) {
+    if ((anyhow || count >= lease->row.gpus) && core_has_room(core)) {
         lease->offered_at_ms = core->now_ms;
         pass_wake(core, core->now_ms + OFFER_MS);
         (void)core_say(core, CORE_MSG_OFFER, lease);
@@ -274,6 +276,11 @@ void pass_run(struct core *core)
         core->devices[i].is_clearing = false;
     }
     if (core->waiter_count + core->sleeper_count == 0) {
+        return;
+    }
+    if (core->config.is_observing && core->bypass_until_ms == 0) {
+        bypass_observe(core);
+        finish(core);
         return;
     }
     if (core->now_ms < core->hold_until_ms) {

@@ -21,7 +21,9 @@ static bool is_sane(const struct core *core, const struct core_lease_row *row)
            granted == (row->granted != 0) &&
            (!granted ||
             (uint32_t)__builtin_popcountll(row->granted) == row->gpus) &&
-           (granted || row->state <= LEASE_CLEARING);
+           (granted || row->state <= LEASE_CLEARING) &&
+           (row->rungs == 0 || ladder_is_packed(row->rungs)) &&
+           row->rung < RUNGS;
 }
 
 /* The state a row comes back in. */
@@ -73,8 +75,8 @@ static void restore_times(struct core *core, struct lease *lease)
                 : core->now_ms + lease->row.timeout_ms;
         waiter_deadline(core, lease);
     } else {
-        lease->pause_by_ms = core->now_ms + lease->row.pause_grace_ms;
         lease->run_at_ms = core->now_ms;
+        walk_restore(core, lease);
         lease->expires_at_ms = core->now_ms + lease->row.ttl_ms;
         holder_extend(core, lease);
     }
@@ -99,11 +101,14 @@ static int restore_lease(struct core *core, const struct core_lease_row *row)
         return rc;
     }
     lease->row = *row;
-    lease->row.state = state_after(row);
+    lease->row.state = (uint8_t)state_after(row);
+    lease->row.rungs = row->rungs == 0 ? LADDER_DEFAULT : row->rungs;
     lease->is_stored = true;
     adopt(core, lease);
     lease_enter(core, lease);
+    lease->row.shares = NULL;
     if (row->granted != 0) {
+        lease->row.shares = row->shares;
         device_charge_again(core, lease);
         device_soil(core, lease);
     }
@@ -175,12 +180,13 @@ static void dump_lease(const struct lease *lease, struct buf *out)
                         : lease_is_sleeper(lease)
                             ? "paused"
                             : lease_state_name((enum lease_state)row->state);
+    uint32_t i;
 
     buf_printf(out,
                "lease %llu token %llu before %llu seq %llu %s service %u job "
                "%llu class %u vram %u gpus %u devices %llx granted %llx "
                "charge %u footprint %u ttl %u grace %u hold %u timeout %llu "
-               "submitted %llu granted %llu first %llu flags %x\n",
+               "submitted %llu granted %llu first %llu flags %x rungs %x %u",
                (unsigned long long)row->id, (unsigned long long)row->token,
                (unsigned long long)row->token_before,
                (unsigned long long)row->seq, state, row->service,
@@ -191,7 +197,13 @@ static void dump_lease(const struct lease *lease, struct buf *out)
                row->max_hold_ms, (unsigned long long)row->timeout_ms,
                (unsigned long long)row->submitted_at_ms,
                (unsigned long long)row->granted_at_ms,
-               (unsigned long long)row->first_granted_at_ms, row->flags);
+               (unsigned long long)row->first_granted_at_ms, row->flags,
+               row->rungs, row->rung);
+    for (i = 0; row->shares != NULL && i < row->gpus; i++) {
+        buf_printf(out, " %u/%u", row->shares[i].charge_mib,
+                   row->shares[i].footprint_mib);
+    }
+    buf_byte(out, '\n');
 }
 
 /* Print the stored leases by id. */

@@ -63,6 +63,7 @@ static void reserve(struct core *core,
 
     for (i = 0; i < core->config.device_count; i++) {
         struct device *device = &core->devices[i];
+        uint32_t need = device_need_mib(device, lease);
         uint64_t room;
 
         if ((set & (1ull << i)) == 0) {
@@ -72,9 +73,9 @@ static void reserve(struct core *core,
         room = (uint64_t)device_free_mib(device) + device_freeing_mib(device);
         device->left_mib = 0;
         if (plans[i].is_feasible && !lease_is_exclusive(lease) &&
-            device->reservation == DEVICE_OPEN && room > lease->row.vram_mib) {
+            device->reservation == DEVICE_OPEN && room > need) {
             uint32_t free_mib = device_free_mib(device);
-            uint32_t left = (uint32_t)(room - lease->row.vram_mib);
+            uint32_t left = (uint32_t)(room - need);
 
             device->left_mib = left < free_mib ? left : free_mib;
         }

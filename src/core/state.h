@@ -25,17 +25,20 @@ enum {
     ENDED_MS = 60000,   /* An ended lease is remembered so long ... */
     ENDED_CHUNKS = 64,  /* ... in a table of so many chunks ... */
     ENDED_CHUNK = 1024, /* ... of so many places. */
-    EFFECTS_SPARE = 16  /* Room that one unit of work may need. */
+    RESUME_MARGIN_MIB = 64, /* At least, where there is a margin. */
+    EFFECTS_SPARE = 16      /* Room that one unit of work may need. */
 };
 
 #define NEED_ALL UINT32_MAX /* The need of an exclusive request. */
 
 /* A lease's place on one device. */
 struct seat {
-    struct list link; /* Of the device; unlinked while not charged. */
+    struct list link; /* Of the device, in the order of the grants; unlinked
+                         while not charged. */
     struct lease *lease;
     uint32_t device;
-    uint32_t charge_mib;
+    struct core_share share;
+    uint32_t measured_mib; /* In use, where samples name their users. */
 };
 
 struct lease {
@@ -52,15 +55,21 @@ struct lease {
         struct {
             uint64_t heard_at_ms;   /* Sign of life: grant, renewal. */
             uint64_t renewed_at_ms; /* 0 = never. */
-            uint64_t run_at_ms;     /* Grant or "resumed": start of min_run. */
-            uint64_t acked_at_ms;   /* PAUSING: 0 = not yet. */
-            uint64_t pause_by_ms;   /* PAUSING: the pause's own deadline. */
-            uint64_t requester;     /* PAUSING: for whom. */
+            union {
+                uint64_t run_at_ms;  /* HELD: start of min_run. */
+                uint64_t rung_at_ms; /* Else: start of the present rung. */
+            };
+            uint64_t acked_at_ms; /* PAUSING: 0 = not yet.  RECLAIMING: when
+                                     its processes had gone; 0 = unknown. */
+            uint64_t rung_by_ms;  /* The present rung's deadline; 0 = begin
+                                     it (again) at the next TICK. */
+            uint64_t requester;   /* PAUSING: for whom. */
         };
     };
     struct heap_node timer; /* Its key is never later than the deadline. */
     uint32_t shape;         /* Index in the class, while attended. */
-    struct seat *seats;     /* row.gpus of them; &seat for one. */
+    struct seat *seats;     /* row.gpus of them; &seat for one.  Behind a
+                               gang's are the shares of its row. */
     struct seat seat;
     struct lease *next; /* Scratch: victims of one choice. */
     uint64_t ref;       /* The connection that waits or holds; 0. */
@@ -131,11 +140,13 @@ struct device {
     enum core_device_state state;
     bool is_drained;
     uint32_t used_mib;
-    uint64_t sampled_at_ms; /* Begin of the newest sample; 0 = none. */
-    uint64_t dirty_at_ms;   /* Last release, ack or death. */
-    uint32_t charged_mib;   /* The sum over the seats. */
-    uint32_t tolerated_mib; /* It was so much when a configuration made the
-                               device smaller than that. */
+    uint64_t sampled_at_ms;    /* Begin of the newest sample; 0 = none. */
+    uint64_t dirty_at_ms;      /* Last release, ack or death. */
+    uint64_t attributed_at_ms; /* Begin of the newest sample that counted; 0 =
+                                  it named no users. */
+    uint32_t charged_mib;      /* What all seats take. */
+    uint32_t tolerated_mib;    /* It was so much when a configuration made the
+                                  device smaller than that. */
     uint32_t unleased_mib;
     struct resident residents[RESIDENTS_MAX]; /* Oldest first. */
     uint32_t resident_count;

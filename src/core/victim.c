@@ -25,7 +25,13 @@ is_victim(struct core *core, const struct lease *holder, uint32_t priority)
 
     if (holder->row.state != LEASE_HELD ||
         (holder->row.flags & CORE_ROW_PREEMPTIBLE) == 0 ||
-        lease_priority(holder) <= priority || !lease_can_hear(core, holder)) {
+        lease_priority(holder) <= priority || walk_is_undoing(holder) ||
+        !lease_can_hear(core, holder)) {
+        return false;
+    }
+    if (!walk_can_pause(holder) && holder->row.granted_at_ms == core->now_ms) {
+        /* A grant leaves before its end does. */
+        pass_wake(core, core->now_ms + 1);
         return false;
     }
     if (priority > 0 && core->now_ms < safe_until) {
@@ -38,24 +44,30 @@ is_victim(struct core *core, const struct lease *holder, uint32_t priority)
 /* ---- The order among victims ------------------------------------------ */
 
 /* Less important, larger, later: asked first. */
-static bool before(const struct lease *a, const struct lease *b)
+static bool before(const struct device *device,
+                   const struct lease *a,
+                   const struct lease *b)
 {
+    uint32_t a_mib = device_charge_of(device, a);
+    uint32_t b_mib = device_charge_of(device, b);
+
     if (lease_priority(a) != lease_priority(b)) {
         return lease_priority(a) > lease_priority(b);
     }
-    if (a->row.charge_mib != b->row.charge_mib) {
-        return a->row.charge_mib > b->row.charge_mib;
+    if (a_mib != b_mib) {
+        return a_mib > b_mib;
     }
     return a->row.token > b->row.token;
 }
 
-static struct lease *merge(struct lease *a, struct lease *b)
+static struct lease *
+merge(const struct device *device, struct lease *a, struct lease *b)
 {
     struct lease *head = NULL;
     struct lease **end = &head;
 
     while (a != NULL && b != NULL) {
-        struct lease **from = before(a, b) ? &a : &b;
+        struct lease **from = before(device, a, b) ? &a : &b;
 
         *end = *from;
         end = &(*end)->next;
@@ -66,7 +78,7 @@ static struct lease *merge(struct lease *a, struct lease *b)
 }
 
 /* Sort a chain of leases by merging runs of 1, 2, 4 ... kept by their size. */
-static struct lease *sort(struct lease *chain)
+static struct lease *sort(const struct device *device, struct lease *chain)
 {
     struct lease *runs[32] = {NULL};
     struct lease *sorted = NULL;
@@ -78,13 +90,13 @@ static struct lease *sort(struct lease *chain)
         chain = chain->next;
         run->next = NULL;
         for (i = 0; runs[i] != NULL; i++) {
-            run = merge(runs[i], run);
+            run = merge(device, runs[i], run);
             runs[i] = NULL;
         }
         runs[i] = run;
     }
     for (i = 0; i < 32; i++) {
-        sorted = merge(sorted, runs[i]);
+        sorted = merge(device, sorted, runs[i]);
     }
     return sorted;
 }
@@ -108,7 +120,7 @@ static struct lease *gather(struct core *core,
             chain = lease;
         }
     }
-    return sort(chain);
+    return sort(device, chain);
 }
 
 /* From the sorted @chain take victims between two priorities until they give
@@ -217,16 +229,15 @@ static uint32_t obtainable_mib(const struct core *core,
 /* What a sharing candidate lacks on @device, warm models of others aside. */
 static uint64_t lack_mib(const struct device *device, const struct lease *lease)
 {
-    uint64_t need = (uint64_t)lease->row.vram_mib + device_over_mib(device);
-    uint64_t have = (uint64_t)device_free_mib(device) +
-                    device_freeing_mib(device) +
+    uint64_t need = device_need_mib(device, lease);
+    uint64_t more = (uint64_t)device_freeing_mib(device) +
                     device_resident_mib(device, lease->row.service, false) +
                     device_charge_of(device, lease);
 
     if (device->reservation == DEVICE_RESERVED_OVERDUE) {
         need += device->reserver->row.vram_mib;
     }
-    return need > have ? need - have : 0;
+    return device_lack_mib(device, need, more);
 }
 
 /* A holder that is on @device and would not leave it; its presence defeats a
@@ -244,6 +255,9 @@ static bool has_stayer(struct core *core,
     LIST_EACH (at, &device->seats) {
         const struct lease *holder = CONTAINER_OF(at, struct seat, link)->lease;
 
+        if (holder != lease && device_is_frozen(device, holder)) {
+            return true;
+        }
         if (holder->row.state != LEASE_HELD) {
             continue;
         }
@@ -267,7 +281,8 @@ static bool covers_footprint(const struct core *core,
                              uint64_t given)
 {
     return !device->config.is_measured || !lease_is_sleeper(lease) ||
-           (uint64_t)lease->row.footprint_mib + device->used_mib <=
+           (uint64_t)device_resume_mib(core, device, lease) +
+                   device->used_mib <=
                (uint64_t)device->config.capacity_mib +
                    device_charge_of(device, lease) +
                    device_freeing_mib(device) +
@@ -311,7 +326,7 @@ void victim_plan(struct core *core,
         .worst_level = CORE_PRIORITIES,
         .room_mib = device_free_mib(device) + device_freeing_mib(device),
     };
-    if (needs_all(device, lease) || device_is_held(device, false)) {
+    if (needs_all(device, lease) || device_is_held(device, lease, false)) {
         leaves = !has_stayer(core, device, lease, may_preempt, plan, &given);
     } else if (may_preempt && lack > warm) {
         given = plan_victims(core, device, lease, lack - warm, plan);
@@ -373,49 +388,34 @@ static void tell_residents(struct core *core,
 
 /* What @lease really uses, as far as that can be told: a resume will need it.
  */
-static uint32_t footprint_mib(const struct core *core,
-                              const struct lease *lease)
+static void note_footprint(const struct core *core, struct lease *lease)
 {
-    uint32_t most = 0;
     uint32_t i;
 
     for (i = 0; i < lease->row.gpus; i++) {
-        const struct seat *seat = &lease->seats[i];
-        uint32_t used = device_used_by(&core->devices[seat->device], lease);
+        struct seat *seat = &lease->seats[i];
+        const struct device *device = &core->devices[seat->device];
+        bool is_told =
+            lease_is_exclusive(lease) || device->attributed_at_ms != 0;
 
-        if (!lease_is_exclusive(lease)) {
-            used = seat->charge_mib;
-        }
-        most = used > most ? used : most;
+        seat->share.footprint_mib =
+            is_told ? device_used_by(device, lease) : seat->share.charge_mib;
     }
-    return most;
+    device_note_shares(lease);
 }
 
 void victim_pause(struct core *core,
                   struct lease *lease,
                   const struct lease *requester)
 {
-    uint32_t residue = core->config.devices[lease->seats[0].device].residue_mib;
-    struct core_message *message;
-
-    lease->acked_at_ms = 0;
-    lease->row.footprint_mib = footprint_mib(core, lease);
-    lease->requester = requester == NULL ? 0 : requester->row.id;
-    lease->pause_by_ms = core->now_ms + lease->row.pause_grace_ms;
-    lease_move(core, lease, LEASE_PAUSING);
-    lease_touch(core, lease);
-    holder_extend(core, lease);
-    message = core_say(core, CORE_MSG_PAUSE, lease);
-    message->requester = lease->requester;
-    message->deadline_at_ms = lease->pause_by_ms;
-    message->release_mib = above(lease->row.charge_mib, residue);
-    core->stats.pauses++;
+    note_footprint(core, lease);
+    walk_pause(core, lease, requester);
 }
 
 void victim_ask(struct core *core, struct device *device, struct lease *lease)
 {
     uint32_t priority = lease_priority(lease);
-    bool all = needs_all(device, lease) || device_is_held(device, false);
+    bool all = needs_all(device, lease) || device_is_held(device, lease, false);
     uint64_t lack = needs_all(device, lease) ? 0 : lack_mib(device, lease);
     uint64_t warm = obtainable_mib(core, device, lease);
     uint64_t levels[CORE_PRIORITIES] = {0};

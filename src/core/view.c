@@ -3,12 +3,23 @@
 
 #include <assert.h>
 
-static enum core_guarantee guarantee_of(const struct lease *lease)
+/* Watched processes are as good as measured VRAM: the next grant waits for
+ * either.  But not where the grant itself waited for nothing. */
+static enum core_guarantee guarantee_of(const struct core *core,
+                                        const struct lease *lease)
 {
-    return lease->row.first_granted_at_ms != 0 &&
-                   (lease->row.flags & CORE_ROW_ADVISORY) == 0
-               ? CORE_VERIFIED
-               : CORE_ADVISORY;
+    uint32_t flags = lease->row.flags;
+    bool is_blind = (flags & CORE_ROW_ADVISORY) != 0;
+
+    if (lease->row.first_granted_at_ms == 0 ||
+        (flags & (CORE_ROW_BYPASSED | CORE_ROW_UNCHECKED)) != 0 ||
+        (is_blind && device_is_measured(core, lease))) {
+        return CORE_ADVISORY;
+    }
+    if ((flags & CORE_ROW_WATCHED) != 0) {
+        return CORE_SUPERVISED;
+    }
+    return is_blind ? CORE_ADVISORY : CORE_VERIFIED;
 }
 
 static void view_ended(const struct ended *ended, struct core_lease_view *out)
@@ -26,13 +37,21 @@ static void view_ended(const struct ended *ended, struct core_lease_view *out)
     };
 }
 
-/* What a pausing holder was told to free on each device. */
-static uint32_t release_mib(const struct core *core, const struct lease *lease)
+/* What @lease uses on all its devices; @is_told: the samples say so. */
+static uint32_t
+used_mib(const struct core *core, const struct lease *lease, bool *is_told)
 {
-    uint32_t residue = core->config.devices[lease->seats[0].device].residue_mib;
+    uint64_t sum = 0;
+    uint32_t i;
 
-    return lease->row.charge_mib > residue ? lease->row.charge_mib - residue
-                                           : 0;
+    *is_told = lease->row.granted != 0;
+    for (i = 0; lease->row.granted != 0 && i < lease->row.gpus; i++) {
+        const struct device *device = &core->devices[lease->seats[i].device];
+
+        sum += device_used_by(device, lease);
+        *is_told = *is_told && device->attributed_at_ms != 0;
+    }
+    return sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
 }
 
 int core_lease_view(const struct core *core,
@@ -42,6 +61,8 @@ int core_lease_view(const struct core *core,
     const struct lease *lease = lease_find(core, id);
     const struct ended *ended;
     bool pausing;
+    bool reclaiming;
+    bool on_ladder;
 
     if (lease == NULL) {
         ended = core_ended(core, id);
@@ -52,20 +73,28 @@ int core_lease_view(const struct core *core,
         return E_OK;
     }
     pausing = lease->row.state == LEASE_PAUSING;
+    reclaiming = lease->row.state == LEASE_RECLAIMING;
+    on_ladder = pausing || reclaiming || walk_is_undoing(lease);
     *out = (struct core_lease_view){
         .row = lease->row,
-        .reason = (enum core_reason)lease->reason,
-        .guarantee = guarantee_of(lease),
+        .reason =
+            reclaiming ? (enum core_reason)lease->reason : CORE_REASON_NONE,
+        .guarantee = guarantee_of(core, lease),
         .ref = lease->ref,
         .state_at_ms = lease->state_at_ms,
         .deadline_at_ms = lease->deadline_at_ms,
         .expires_at_ms = lease->expires_at_ms,
         .acked_at_ms = pausing ? lease->acked_at_ms : 0,
+        .rung = walk_rung(lease),
+        .rung_at_ms = on_ladder ? lease->rung_at_ms : 0,
+        .rung_by_ms = on_ladder ? lease->rung_by_ms : 0,
+        .is_undoing = walk_is_undoing(lease),
         .requester = pausing ? lease->requester : 0,
-        .release_mib = pausing ? release_mib(core, lease) : 0,
+        .release_mib = pausing ? device_release_mib(core, lease) : 0,
         .was_granted = lease->row.first_granted_at_ms != 0,
         .can_hear = !lease_is_waiter(lease) && lease_can_hear(core, lease),
     };
+    out->measured_mib = used_mib(core, lease, &out->is_measured);
     return E_OK;
 }
 
@@ -97,6 +126,20 @@ core_service_lease(const struct core *core, uint32_t service, size_t *count)
         }
     }
     return *count == 1 ? id : 0;
+}
+
+struct core_share core_row_share(const struct core_lease_row *row,
+                                 uint32_t device)
+{
+    uint64_t below = row->granted & ((1ull << device) - 1);
+
+    if ((row->granted & (1ull << device)) == 0) {
+        return (struct core_share){0};
+    }
+    if (row->shares != NULL) {
+        return row->shares[__builtin_popcountll(below)];
+    }
+    return (struct core_share){row->charge_mib, row->footprint_mib};
 }
 
 void core_each_lease(const struct core *core,
@@ -184,6 +227,7 @@ void core_device_view(const struct core *core,
         .linger_until_ms = lingers ? device->linger_until_ms : 0,
         .linger_service = lingers ? device->linger_service : 0,
         .is_measured = device->config.is_measured,
+        .is_attributed = device->attributed_at_ms != 0,
         .is_drained =
             device->is_drained || core->is_draining || core->is_stopping,
         .is_overcommitted = booked > device_size_mib(device) ||

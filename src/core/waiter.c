@@ -98,6 +98,7 @@ static int check(struct core *core, const struct core_request *request)
     if (request->service == 0 || find_class(core, request->class_id) == NULL ||
         (request->devices & ~core_all_devices(core)) != 0 ||
         !is_possible(core, request) ||
+        request->ladder > core->config.ladder_count ||
         (request->is_durable && request->job == 0) ||
         (!request->is_durable && request->ref == 0) || request->ttl_ms == 0) {
         return E_INVALID;
@@ -170,6 +171,8 @@ static uint32_t flags_of(const struct core_request *request)
     flags |= request->is_preemptible ? CORE_ROW_PREEMPTIBLE : 0;
     flags |= request->is_durable ? CORE_ROW_DURABLE : 0;
     flags |= request->holds_by_connection ? CORE_ROW_BY_CONNECTION : 0;
+    flags |= request->is_reachable ? CORE_ROW_REACHABLE : 0;
+    flags |= request->is_watched ? CORE_ROW_WATCHED : 0;
     return flags;
 }
 
@@ -189,6 +192,8 @@ fill(struct core *core, struct lease *lease, const struct core_request *request)
     lease->row.pause_grace_ms = request->pause_grace_ms;
     lease->row.max_hold_ms = request->max_hold_ms;
     lease->row.flags = flags_of(request);
+    lease->row.ladder = request->ladder;
+    lease->row.rungs = walk_pack(core, request->ladder);
     lease->ref = request->ref;
     lease->expires_at_ms = after_ms(core, request->timeout_ms);
     lease->row.state = lease_is_attended(lease) ? LEASE_QUEUED : LEASE_AWAY;

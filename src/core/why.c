@@ -65,6 +65,7 @@ static void bound(const struct lease *holder, struct core_why *out)
 }
 
 static void blame(const struct core *core,
+                  const struct device *device,
                   const struct lease *blocker,
                   enum core_wait wait,
                   struct core_why *out)
@@ -74,10 +75,14 @@ static void blame(const struct core *core,
 
     out->wait = wait;
     out->blocker = blocker->row.id;
+    out->blocker_used_mib = device_used_by(device, blocker);
+    out->blocker_charge_mib = device_seat_of(device, blocker)->share.charge_mib;
     out->service = blocker->row.service;
+    out->rung = walk_rung(blocker);
+    out->rung_at_ms = out->rung == RUNG_NONE ? 0 : blocker->rung_at_ms;
     switch (wait) {
     case CORE_WAIT_PAUSE:
-        out->until_ms = blocker->pause_by_ms;
+        out->until_ms = blocker->rung_by_ms;
         break;
     case CORE_WAIT_VRAM:
     case CORE_WAIT_RECLAIM:
@@ -102,9 +107,25 @@ static void blame(const struct core *core,
     case CORE_WAIT_LIMIT:
     case CORE_WAIT_TURN:
     case CORE_WAIT_OPERATOR:
+    case CORE_WAIT_FROZEN:
     case CORE_WAITS:
         break;
     }
+}
+
+/* Who sleeps on @device with its VRAM; NULL. */
+static const struct lease *frozen_on(const struct device *device)
+{
+    const struct list *at;
+
+    LIST_EACH (at, &device->seats) {
+        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+
+        if (device_is_frozen(device, lease)) {
+            return lease;
+        }
+    }
+    return NULL;
 }
 
 /* A holder in the way on @device; false where there is none. */
@@ -115,18 +136,23 @@ static bool why_holder(const struct core *core,
     const struct lease *lease = on_device(device, 1u << LEASE_PAUSING);
 
     if (lease != NULL) {
-        blame(core, lease,
+        blame(core, device, lease,
               lease->acked_at_ms == 0 ? CORE_WAIT_PAUSE : CORE_WAIT_VRAM, out);
         return true;
     }
     lease = on_device(device, 1u << LEASE_RECLAIMING);
     if (lease != NULL) {
-        blame(core, lease, CORE_WAIT_RECLAIM, out);
+        blame(core, device, lease, CORE_WAIT_RECLAIM, out);
         return true;
     }
     lease = on_device(device, 1u << LEASE_HELD);
     if (lease != NULL) {
-        blame(core, lease, CORE_WAIT_HOLDER, out);
+        blame(core, device, lease, CORE_WAIT_HOLDER, out);
+        return true;
+    }
+    lease = frozen_on(device);
+    if (lease != NULL) {
+        blame(core, device, lease, CORE_WAIT_FROZEN, out);
         return true;
     }
     return false;
@@ -182,6 +208,7 @@ static void why_device(const struct core *core,
 
     out->device = device->index;
     out->free_mib = device_free_mib(device);
+    out->unleased_mib = device->unleased_mib;
     if (device->state != CORE_DEVICE_OK) {
         out->wait = CORE_WAIT_DEVICE;
     } else if (device->is_drained) {

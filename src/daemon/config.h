@@ -83,6 +83,7 @@ struct config {
     struct config_vram vram; /* For all devices; nothing is unset. */
     struct config_device *devices;
     size_t device_count;
+    uint32_t resume_margin_percent;
     uint32_t ttl_ms; /* `defaults`. */
     uint32_t timeout_ms;
     uint32_t pause_grace_ms;

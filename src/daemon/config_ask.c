@@ -103,6 +103,7 @@ void config_core_get(const struct config *config, struct core_config *out)
     out->service_waiters_max = config->service_waiters_max;
     out->stream_grace_ms = config->stream_grace_ms;
     out->away_ms = config->away_ms;
+    out->resume_margin_percent = config->resume_margin_percent;
 }
 
 /* ---- requests ----------------------------------------------------------- */

@@ -84,6 +84,13 @@ const struct config_key config_keys[] = {
      .max = VRAM_MIB_MAX,
      .standard = "600",
      .help = "what a paused holder may keep of each GPU (its CUDA context)"},
+    {.path = "resume_margin",
+     .type = CONFIG_NUMBER,
+     .offset = ROOT(resume_margin_percent),
+     .max = 100,
+     .standard = "5",
+     .help = "a resume needs what it used before its pause measured free, and "
+             "so many percent more, at least 64 MiB; 0: no more"},
     {.path = "reserve_mib",
      .type = CONFIG_SIZE,
      .offset = ROOT(vram.reserve_mib),

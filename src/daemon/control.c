@@ -188,6 +188,7 @@ static enum api_control_type control_type(enum core_message_type type)
     case CORE_MSG_REFUSE:
     case CORE_MSG_SUPERSEDED:
     case CORE_MSG_STOPPED:
+    case CORE_MSG_RUNG:
     case CORE_MSG_STATE:
     case CORE_MESSAGES:
         break;

@@ -58,7 +58,7 @@ void grant_fill(const struct daemon *daemon,
         if ((row->granted >> i & 1) != 0) {
             out->devices[api->device_count] = (struct api_grant_device){
                 .index = i,
-                .vram_mib = row->charge_mib,
+                .vram_mib = core_row_share(row, i).charge_mib,
                 .uuid = gpus_uuid(daemon, i),
             };
             api->device_count++;

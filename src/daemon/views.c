@@ -40,7 +40,7 @@ static void write_devices(const struct daemon *daemon,
             buf_text(out, "{\"index\":");
             buf_u64(out, i);
             member_text(out, "uuid", gpus_uuid(daemon, i));
-            member_u64(out, "vram_mib", row->charge_mib);
+            member_u64(out, "vram_mib", core_row_share(row, i).charge_mib);
             buf_byte(out, '}');
             comma = ",";
         }

@@ -49,6 +49,8 @@ static const char *sentence(enum core_wait wait)
         return "before it is";
     case CORE_WAIT_OPERATOR:
         return "paused by an operator";
+    case CORE_WAIT_FROZEN:
+        return "frozen with its VRAM for an operator:";
     case CORE_WAITS:
         break;
     }

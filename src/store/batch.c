@@ -69,6 +69,32 @@ static size_t keep_text(struct batch *batch, const char *text)
     return place;
 }
 
+/* Write down the shares of a gang, charge and footprint of each device, and
+ * return their place. */
+static size_t keep_shares(struct batch *batch, const struct core_lease_row *row)
+{
+    size_t place = batch->text.size;
+    uint32_t i;
+
+    if (row->shares == NULL) {
+        return BATCH_NO_TEXT;
+    }
+    for (i = 0; i < row->gpus; i++) {
+        if (i > 0) {
+            buf_byte(&batch->text, ',');
+        }
+        buf_u64(&batch->text, row->shares[i].charge_mib);
+        buf_byte(&batch->text, '/');
+        buf_u64(&batch->text, row->shares[i].footprint_mib);
+    }
+    buf_byte(&batch->text, '\0');
+    if (buf_error(&batch->text) != E_OK) {
+        batch->error = E_NOMEM;
+        return BATCH_NO_TEXT;
+    }
+    return place;
+}
+
 /* Return the member for the lease @id, a new one where there is none; NULL
  * without memory, and then the batch is marked. */
 static struct batch_lease *lease_place(struct batch *batch, uint64_t id)
@@ -110,6 +136,11 @@ void batch_put_lease(struct batch *batch, const struct store_lease *lease)
     kept->job_id = keep_text(batch, lease->job_id);
     kept->class_name = keep_text(batch, lease->class_name);
     kept->metadata = keep_text(batch, lease->metadata);
+    kept->ladder = keep_text(batch, lease->ladder);
+    kept->shares = keep_shares(batch, &lease->core);
+    kept->core.shares = NULL;
+    kept->watch_pid = lease->watch_pid;
+    kept->watch_started = lease->watch_started;
     kept->is_end = false;
 }
 

@@ -15,11 +15,16 @@
 #define BATCH_NO_TEXT SIZE_MAX
 
 struct batch_lease {
-    struct core_lease_row core; /* Of a removal only .id counts. */
+    /* .shares is not kept; of a removal only .id counts. */
+    struct core_lease_row core;
     size_t service_id;
     size_t job_id;
     size_t class_name;
     size_t metadata;
+    size_t ladder;
+    size_t shares; /* As text: "4096/0,2048/0". */
+    uint64_t watch_started;
+    uint32_t watch_pid;
     bool is_end; /* Remove the row. */
 };
 

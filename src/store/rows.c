@@ -3,6 +3,7 @@
 #include "core/lease.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The numbers of the states are what is stored (and what the view names). */
@@ -12,11 +13,12 @@ _Static_assert(LEASE_AWAY == 0 && LEASE_QUEUED == 1 && LEASE_CLEARING == 2 &&
                "a change of these needs a migration");
 
 enum width {
+    U8,
     U32,
     U64
 };
 
-/* The columns of numbers, after the five below. */
+/* The columns of numbers, after those below. */
 static const struct {
     const char *name;
     size_t offset; /* In struct core_lease_row. */
@@ -36,7 +38,7 @@ static const struct {
     COLUMN(granted_at_ms, U64),
     COLUMN(first_granted_at_ms, U64),
     COLUMN(timeout_ms, U64),
-    COLUMN(state, U32),
+    COLUMN(state, U8),
     COLUMN(vram_mib, U32),
     COLUMN(gpus, U32),
     COLUMN(ttl_ms, U32),
@@ -45,6 +47,8 @@ static const struct {
     COLUMN(charge_mib, U32),
     COLUMN(footprint_mib, U32),
     COLUMN(flags, U32),
+    COLUMN(rungs, U32),
+    COLUMN(rung, U8),
 #undef COLUMN
 };
 
@@ -55,10 +59,15 @@ enum {
     CLASS,
     PRIORITY,
     METADATA,
+    LADDER,
+    WATCH_PID,
+    WATCH_STARTED,
+    SHARES,
     NUMBERS
 };
 
-static const char other_names[] = "service_id,job_id,class,priority,metadata";
+static const char other_names[] = "service_id,job_id,class,priority,metadata,"
+                                  "ladder,watch_pid,watch_started,shares";
 
 enum {
     NUMBER_COUNT = (int)(sizeof numbers / sizeof numbers[0])
@@ -118,15 +127,20 @@ int rows_prepare_read_leases(sqlite3 *db, sqlite3_stmt **out)
 static uint64_t number_of(const struct core_lease_row *row, int i)
 {
     const char *at = (const char *)row + numbers[i].offset;
-    uint64_t wide;
-    uint32_t narrow;
+    uint64_t wide = 0;
+    uint32_t narrow = 0;
 
-    if (numbers[i].width == U64) {
+    switch (numbers[i].width) {
+    case U8:
+        return (unsigned char)*at;
+    case U32:
+        memcpy(&narrow, at, sizeof narrow);
+        return narrow;
+    case U64:
         memcpy(&wide, at, sizeof wide);
-        return wide;
+        break;
     }
-    memcpy(&narrow, at, sizeof narrow);
-    return narrow;
+    return wide;
 }
 
 /* Bind a string, NULL allowed.  (Binding to a column that exists and is not
@@ -146,6 +160,11 @@ void rows_bind_lease(sqlite3_stmt *stmt,
     bind_text(stmt, JOB, batch_text(batch, lease->job_id));
     bind_text(stmt, CLASS, batch_text(batch, lease->class_name));
     bind_text(stmt, METADATA, batch_text(batch, lease->metadata));
+    bind_text(stmt, LADDER, batch_text(batch, lease->ladder));
+    bind_text(stmt, SHARES, batch_text(batch, lease->shares));
+    (void)sqlite3_bind_int64(stmt, WATCH_PID + 1, lease->watch_pid);
+    (void)sqlite3_bind_int64(stmt, WATCH_STARTED + 1,
+                             (sqlite3_int64)lease->watch_started);
     if (lease->class_name == BATCH_NO_TEXT) {
         (void)sqlite3_bind_int64(stmt, PRIORITY + 1, lease->core.class_id);
     } else {
@@ -164,12 +183,18 @@ static bool set_number(struct core_lease_row *row, int i, uint64_t value)
     char *at = (char *)row + numbers[i].offset;
     uint32_t narrow = (uint32_t)value;
 
-    if (numbers[i].width == U64) {
+    switch (numbers[i].width) {
+    case U8:
+        *at = (char)(unsigned char)value;
+        return value <= UINT8_MAX;
+    case U32:
+        memcpy(at, &narrow, sizeof narrow);
+        return narrow == value;
+    case U64:
         memcpy(at, &value, sizeof value);
-        return true;
+        break;
     }
-    memcpy(at, &narrow, sizeof narrow);
-    return narrow == value;
+    return true;
 }
 
 static const char *text_at(sqlite3_stmt *stmt, int column)
@@ -177,7 +202,57 @@ static const char *text_at(sqlite3_stmt *stmt, int column)
     return (const char *)sqlite3_column_text(stmt, column);
 }
 
-int rows_read_lease(sqlite3_stmt *stmt, struct store_lease *lease)
+/* Read the shares of a gang, "4096/0,2048/0": charge and footprint of each
+ * of its devices.  False where @text is none. */
+static bool read_shares(const char *text,
+                        struct core_share shares[CORE_DEVICES_MAX],
+                        uint32_t count)
+{
+    char *end = NULL;
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        unsigned long charge = strtoul(text, &end, 10);
+        unsigned long footprint;
+
+        if (end == text || *end != '/') {
+            return false;
+        }
+        text = end + 1;
+        footprint = strtoul(text, &end, 10);
+        if (end == text || *end != (i + 1 < count ? ',' : '\0') ||
+            charge > UINT32_MAX || footprint > UINT32_MAX) {
+            return false;
+        }
+        text = end + 1;
+        shares[i] = (struct core_share){(uint32_t)charge, (uint32_t)footprint};
+    }
+    return true;
+}
+
+/* Read what of a row is neither a number of the core nor a name of it. */
+static bool read_others(sqlite3_stmt *stmt,
+                        struct core_share shares[CORE_DEVICES_MAX],
+                        struct store_lease *lease)
+{
+    const char *text = text_at(stmt, SHARES);
+    sqlite3_int64 pid = sqlite3_column_int64(stmt, WATCH_PID);
+
+    lease->ladder = text_at(stmt, LADDER);
+    lease->watch_pid = (uint32_t)pid;
+    lease->watch_started = (uint64_t)sqlite3_column_int64(stmt, WATCH_STARTED);
+    if (text != NULL) {
+        lease->core.shares = shares;
+        return lease->watch_pid == pid && lease->core.gpus > 1 &&
+               lease->core.gpus <= CORE_DEVICES_MAX &&
+               read_shares(text, shares, lease->core.gpus);
+    }
+    return lease->watch_pid == pid;
+}
+
+int rows_read_lease(sqlite3_stmt *stmt,
+                    struct core_share shares[CORE_DEVICES_MAX],
+                    struct store_lease *lease)
 {
     sqlite3_int64 priority = sqlite3_column_int64(stmt, PRIORITY);
     bool fits = true;
@@ -193,6 +268,7 @@ int rows_read_lease(sqlite3_stmt *stmt, struct store_lease *lease)
                           (uint64_t)sqlite3_column_int64(stmt, NUMBERS + i)) &&
                fits;
     }
+    fits = fits && read_others(stmt, shares, lease);
     if (lease->class_name == NULL) {
         fits = fits && priority >= 0 && priority < CORE_PRIORITIES;
         lease->core.class_id = (uint32_t)priority;

@@ -22,11 +22,13 @@ void rows_bind_lease(sqlite3_stmt *stmt,
                      const struct batch_lease *lease);
 
 /* Read the row at which @stmt stands; the strings of @lease are valid until
- * its next step.
+ * its next step.  @shares is filled for a gang, and pointed to.
  *
  * Errors:
  *   E_CORRUPT  a value is none that we write.
  */
-MUST_USE int rows_read_lease(sqlite3_stmt *stmt, struct store_lease *lease);
+MUST_USE int rows_read_lease(sqlite3_stmt *stmt,
+                             struct core_share shares[CORE_DEVICES_MAX],
+                             struct store_lease *lease);
 
 #endif

@@ -80,7 +80,18 @@ static const char version_1[] =
 
     "PRAGMA application_id = 1735423331;"; /* APPLICATION_ID. */
 
-static const char *const migrations[] = {version_1};
+/* What a gang is charged on each of its devices, the ladder, the watched
+ * process.  A gang of version 1 has no shares: the larger charge counts on all
+ * its devices until it ends. */
+static const char version_2[] =
+    "ALTER TABLE lease ADD COLUMN shares TEXT;" /* "4096/0,2048/0". */
+    "ALTER TABLE lease ADD COLUMN ladder TEXT;"
+    "ALTER TABLE lease ADD COLUMN rungs INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE lease ADD COLUMN rung INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE lease ADD COLUMN watch_pid INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE lease ADD COLUMN watch_started INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const migrations[] = {version_1, version_2};
 
 const struct schema schema_current = {
     .migrations = migrations,

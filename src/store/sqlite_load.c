@@ -42,11 +42,12 @@ static int read_class(sqlite3_stmt *stmt, struct loading *loading)
 static int read_lease(sqlite3_stmt *stmt, struct loading *loading)
 {
     struct store_lease lease;
+    struct core_share shares[CORE_DEVICES_MAX];
     const uint64_t *times[] = {&lease.core.submitted_at_ms,
                                &lease.core.granted_at_ms,
                                &lease.core.first_granted_at_ms};
     size_t i;
-    int rc = rows_read_lease(stmt, &lease);
+    int rc = rows_read_lease(stmt, shares, &lease);
 
     if (rc != E_OK) {
         log_error("the store's row of lease %llu is damaged",

@@ -20,16 +20,22 @@
 
 #include <cmocka.h>
 
-/* Close the store and run @sql on its file as another program would. */
-static void edit(struct fixture *fx, const char *sql)
+/* Run @sql on the file at @path as another program would. */
+static void run_on_file(const char *path, const char *sql)
 {
     sqlite3 *db;
 
-    store_close(fx->store);
-    fx->store = NULL;
-    assert_int_equal(sqlite3_open(fx->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Close the store and run @sql on its file. */
+static void edit(struct fixture *fx, const char *sql)
+{
+    store_close(fx->store);
+    fx->store = NULL;
+    run_on_file(fx->path, sql);
 }
 
 /* Return the text of the first value of @sql, to be freed. */
@@ -122,6 +128,36 @@ static void newer_version_is_refused_and_left_alone(void **state)
     expect_refusal(fx, E_VERSION, "--move-aside-store");
 }
 
+/* C7: what a version before this one left behind is all there. */
+static void store_of_version_1_is_migrated(void **state)
+{
+    struct fixture *fx = *state;
+    char sql[8192] = "";
+    char copy[256];
+    char *version;
+
+    store_close(fx->store);
+    fx->store = NULL;
+    assert_int_equal(unlink(fx->path), 0);
+    (void)read_file(STORE_V1, sql, sizeof sql - 1);
+    run_on_file(fx->path, sql);
+
+    assert_int_equal(fixture_open(fx, false), E_OK);
+    assert_string_equal(fixture_dump(fx),
+                        "class transcription 0 1 -30\n"
+                        "lease 11 12 0 1 0 0 3 at 5000 5100 5100 30000"
+                        " is 3 0 0 0 2 60000 10000 0 24320 0 1 on 0 0 - 0 0"
+                        " trainer night transcription {}\n"
+                        "lease 13 0 0 2 0 0 0 at 5200 0 0 18446744073709551615"
+                        " is 0 0 2 4096 1 60000 10000 0 0 0 2 on 0 0 - 0 0"
+                        " tasks task-v1 - {}\n");
+    assert_int_equal(store_numbers(fx->store), 1000000);
+    (void)snprintf(copy, sizeof copy, "%s.before-v2", fx->path);
+    version = look_up(copy, "PRAGMA user_version");
+    assert_string_equal(version, "1");
+    free(version);
+}
+
 static void text_file_is_refused_and_left_alone(void **state)
 {
     struct fixture *fx = *state;
@@ -187,6 +223,13 @@ static void row_of_no_version_is_not_loaded(void **state)
         "UPDATE lease SET class = NULL, priority = 10",
         "UPDATE lease SET class = NULL, priority = -1",
         "UPDATE lease SET id = 0",
+        "UPDATE lease SET rung = 256",
+        "UPDATE lease SET watch_pid = 4294967296",
+        "UPDATE lease SET shares = '4096/0,2048/0'",
+        "UPDATE lease SET shares = '4096/0,2048/0,1/0,1/0'",
+        "UPDATE lease SET shares = '4096/0,2048,1/0'",
+        "UPDATE lease SET shares = '4096/0,4294967296/0,1/0'",
+        "UPDATE lease SET gpus = 1",
         "INSERT INTO class VALUES ('x', -1, 0)",
     };
     struct fixture *fx = *state;
@@ -528,6 +571,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(newer_version_is_refused_and_left_alone),
+        CASE(store_of_version_1_is_migrated),
         CASE(text_file_is_refused_and_left_alone),
         CASE(damaged_page_is_refused_and_left_alone),
         CASE(truncated_file_is_refused),

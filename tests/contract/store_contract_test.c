@@ -16,7 +16,8 @@
 
 static const char expected_lease_1[] =
     "lease 1 11 10 8 0 ffffffffffffffff 2 at 1000 1002 1001 30000 is 1 0 0 101 "
-    "102 103 104 4294967195 106 107 1 asr j\xc3\xb6"
+    "3 103 104 4294967195 106 107 1 on 6c 1 - 109 18446744073709551614 4096/0 "
+    "4294967295/1 0/4294967295 asr j\xc3\xb6"
     "b '42'; -- transcription "
     "{\"file\": \"\\u00e4 \\\"x\\\"\"}\n";
 

@@ -108,6 +108,8 @@ int fixture_commit(struct fixture *fx, bool needs_fsync)
 void fixture_lease(struct store_lease *lease, uint64_t id)
 {
     static const char *const classes[] = {"chatbot", "transcription"};
+    static const struct core_share gang[] = {
+        {4096, 0}, {UINT32_MAX, 1}, {0, UINT32_MAX}};
     const uint32_t n = (uint32_t)id * 100;
 
     memset(lease, 0, sizeof *lease);
@@ -132,7 +134,16 @@ void fixture_lease(struct store_lease *lease, uint64_t id)
         .charge_mib = n + 6,
         .footprint_mib = n + 7,
         .flags = (uint32_t)(id % 64),
+        .rungs = n + 8,
+        .rung = (uint8_t)(id % 9),
     };
+    if (id % 6 == 1) {
+        lease->core.gpus = 3;
+        lease->core.shares = gang;
+    }
+    lease->ladder = id % 4 == 3 ? "patient" : NULL;
+    lease->watch_pid = id % 2 == 0 ? 0 : n + 9;
+    lease->watch_started = id % 2 == 0 ? 0 : UINT64_MAX - id;
     lease->service_id = id % 2 == 0 ? "gemma-service" : "asr";
     lease->job_id = id % 4 == 0 ? NULL
                                 : "j\xc3\xb6"
@@ -160,10 +171,19 @@ static int dump_lease(void *arg, const struct store_lease *lease)
                row->id, row->token, row->token_before, row->seq, row->job,
                row->devices, row->granted, row->submitted_at_ms,
                row->granted_at_ms, row->first_granted_at_ms, row->timeout_ms);
+    uint32_t i;
+
     buf_printf(arg, " is %u %u %u %u %u %u %u %u %u %u %u", row->state,
                row->service, row->class_id, row->vram_mib, row->gpus,
                row->ttl_ms, row->pause_grace_ms, row->max_hold_ms,
                row->charge_mib, row->footprint_mib, row->flags);
+    buf_printf(arg, " on %x %u %s %u %" PRIu64, row->rungs, row->rung,
+               lease->ladder == NULL ? "-" : lease->ladder, lease->watch_pid,
+               lease->watch_started);
+    for (i = 0; row->shares != NULL && i < row->gpus; i++) {
+        buf_printf(arg, " %u/%u", row->shares[i].charge_mib,
+                   row->shares[i].footprint_mib);
+    }
     buf_printf(arg, " %s %s %s %s\n", lease->service_id,
                lease->job_id == NULL ? "-" : lease->job_id,
                lease->class_name == NULL ? "-" : lease->class_name,

@@ -61,6 +61,7 @@ class Coordinator:
         self.port = free_port()
         self.socket = self.home / "gpucoord/gpucoord.sock"
         self.config = self.home / "gpucoord.yaml"
+        self.store = self.home / "queue.db"
         self.log = self.home / "log"
         self.process = None
         (self.home / "vram").mkdir()

@@ -18,6 +18,7 @@ static void settings_of(const struct core_config *config,
         .service_waiters_max = config->service_waiters_max,
         .stream_grace = config->stream_grace_ms,
         .away = config->away_ms,
+        .margin = config->resume_margin_percent,
     };
     assert(out->class_count <= REF_CLASSES);
     for (i = 0; i < config->device_count; i++) {
@@ -150,6 +151,7 @@ static void feed_admin(struct ref *ref, const struct core_event *event)
     case CORE_RESUME:
         ref_resume(ref, event->admin.lease);
         break;
+    case CORE_THAW:
     case CORE_BYPASS:
         ref_bypass(ref, event->admin.until_ms);
         break;
@@ -175,6 +177,27 @@ static void feed_ack(struct ref *ref, const struct core_event *event)
 
     ref_ack(ref, event->ack.lease, actions[event->ack.action],
             event->ack.vram_mib);
+}
+
+static void feed_report(struct ref *ref, const struct core_event *event)
+{
+    struct ref_sample sample = {
+        .device = event->report.device,
+        .ok = event->report.state == CORE_DEVICE_OK,
+        .names = event->report.is_attributed,
+        .begun_at = event->report.begun_at_ms,
+        .used = event->report.used_mib,
+        .count = event->report.usage_count,
+    };
+    uint32_t i;
+
+    for (i = 0; i < event->report.usage_count; i++) {
+        const struct core_usage *usage = &event->report.usages[i];
+
+        sample.uses[i] =
+            (struct ref_use){usage->lease, usage->service, usage->used_mib};
+    }
+    ref_report(ref, &sample);
 }
 
 /* The core took the event: so does the reference. */
@@ -210,9 +233,7 @@ feed(struct ref *ref, const struct core_event *event, bool is_repeat)
         ref_tick(ref);
         break;
     case CORE_DEVICE_REPORT:
-        ref_report(ref, event->report.device,
-                   event->report.state == CORE_DEVICE_OK,
-                   event->report.begun_at_ms, event->report.used_mib);
+        feed_report(ref, event);
         break;
     case CORE_PROCESS_GONE:
         ref_gone(ref, event->process_gone.lease);
@@ -221,6 +242,8 @@ feed(struct ref *ref, const struct core_event *event, bool is_repeat)
         feed_admin(ref, event);
         break;
     case CORE_SUBMIT:
+    case CORE_WATCH:
+    case CORE_RUNG:
     case CORE_RESTORE:
     case CORE_EVENTS:
         break;
@@ -287,6 +310,7 @@ static bool find_deed(const struct rig *rig,
     case CORE_MSG_REFUSE:
     case CORE_MSG_SUPERSEDED:
     case CORE_MSG_REVOKE:
+    case CORE_MSG_RUNG:
     case CORE_MSG_STATE:
     case CORE_MESSAGES:
         break;

@@ -53,6 +53,12 @@ static uint64_t after(uint64_t now, uint64_t ms)
 
 /* ---- What samples tell about a lease ---------------------------------- */
 
+uint32_t ref_taken(const struct ref_lease *lease, uint32_t device)
+{
+    return lease->charge[device] > lease->uses[device] ? lease->charge[device]
+                                                       : lease->uses[device];
+}
+
 /* VRAM that is not free by the books. */
 static uint64_t booked(const struct ref *ref, uint32_t at)
 {
@@ -66,7 +72,7 @@ static uint64_t booked(const struct ref *ref, uint32_t at)
     for (i = 0; i < REF_LEASES; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
-        sum += lease->id != 0 && has(lease, at) ? lease->charge[at] : 0;
+        sum += lease->id != 0 && has(lease, at) ? ref_taken(lease, at) : 0;
     }
     return sum;
 }
@@ -76,8 +82,11 @@ static uint32_t
 used_by(const struct ref *ref, const struct ref_lease *lease, uint32_t at)
 {
     const struct ref_device *device = &ref->devices[at];
-    uint64_t others = booked(ref, at) - lease->charge[at];
+    uint64_t others = booked(ref, at) - ref_taken(lease, at);
 
+    if (device->named_at != 0) {
+        return lease->uses[at];
+    }
     return device->measured && device->used > others
                ? (uint32_t)(device->used - others)
                : 0;
@@ -95,9 +104,11 @@ static bool is_clear(const struct ref *ref,
     for (i = 0; i < ref->device_count; i++) {
         const struct ref_device *device = &ref->devices[i];
         uint32_t allowed = kept > device->residue ? kept : device->residue;
+        uint64_t seen_at =
+            device->named_at != 0 ? device->named_at : device->sampled_at;
 
         if (has(lease, i) && device->measured &&
-            (device->sampled_at <= since || used_by(ref, lease, i) > allowed)) {
+            (seen_at <= since || used_by(ref, lease, i) > allowed)) {
             return false;
         }
     }
@@ -140,13 +151,13 @@ static void leave_resident(struct ref *ref, const struct ref_lease *lease)
     for (i = 0; i < ref->device_count; i++) {
         struct ref_device *device = &ref->devices[i];
 
-        if (!has(lease, i) || !device->measured || lease->charge[i] == 0) {
+        if (!has(lease, i) || !device->measured || ref_taken(lease, i) == 0) {
             continue;
         }
         if (device->resident[lease->service] == 0) {
             device->resident_age[lease->service] = ref->age_next++;
         }
-        device->resident[lease->service] += lease->charge[i];
+        device->resident[lease->service] += ref_taken(lease, i);
         device->unload_until[lease->service] = 0;
     }
 }
@@ -168,12 +179,15 @@ static void give_back(struct ref *ref, struct ref_lease *lease)
 static void reclaimed(struct ref *ref, struct ref_lease *lease)
 {
     uint64_t devices = lease->granted;
+    uint32_t uses[REF_DEVICES];
     uint32_t i;
 
+    memcpy(uses, lease->uses, sizeof uses);
     end(lease);
     for (i = 0; i < ref->device_count; i++) {
         struct ref_device *device = &ref->devices[i];
 
+        device->unleased += uses[i];
         if ((devices >> i & 1) != 0 && device->measured &&
             device->used > booked(ref, i)) {
             device->unleased += (uint32_t)(device->used - booked(ref, i));
@@ -437,14 +451,12 @@ void ref_ask(struct ref *ref, struct ref_lease *lease)
     if (lease->state != REF_HELD) {
         return;
     }
-    lease->footprint = 0;
     for (i = 0; i < ref->device_count; i++) {
-        uint32_t used =
-            lease->need == 0 ? used_by(ref, lease, i) : lease->charge[i];
+        bool is_told = lease->need == 0 || ref->devices[i].named_at != 0;
 
-        if (has(lease, i) && used > lease->footprint) {
-            lease->footprint = used;
-        }
+        lease->footprint[i] = !has(lease, i) ? 0
+                              : is_told      ? used_by(ref, lease, i)
+                                             : lease->charge[i];
     }
     lease->state = REF_PAUSING;
     lease->acked_at = 0;
@@ -725,7 +737,7 @@ static void lower_residents(struct ref_device *device, uint64_t mib)
     }
 }
 
-/* Tell warm models and strangers apart after a fresh sample. */
+/* Tell warm models and strangers apart after a sample of the whole device. */
 static void account(struct ref *ref, uint32_t at)
 {
     struct ref_device *device = &ref->devices[at];
@@ -736,6 +748,8 @@ static void account(struct ref *ref, uint32_t at)
     bool is_held = false;
     size_t i;
 
+    device->named_at = 0;
+    ref_forget_uses(ref, at);
     for (i = 0; i < REF_LEASES; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
@@ -762,22 +776,23 @@ static void account(struct ref *ref, uint32_t at)
     }
 }
 
-void ref_report(struct ref *ref,
-                uint32_t at,
-                bool ok,
-                uint64_t begun_at,
-                uint32_t used)
+void ref_report(struct ref *ref, const struct ref_sample *sample)
 {
-    struct ref_device *device = &ref->devices[at];
+    struct ref_device *device = &ref->devices[sample->device];
 
-    device->ok = ok;
-    if (!ok || !device->measured || begun_at < device->sampled_at) {
+    device->ok = sample->ok;
+    if (!sample->ok || !device->measured ||
+        sample->begun_at < device->sampled_at) {
         return;
     }
-    device->sampled_at = begun_at;
-    device->used = used;
-    if (begun_at > device->changed_at) {
-        account(ref, at);
+    device->sampled_at = sample->begun_at;
+    device->used = sample->used;
+    if (sample->begun_at > device->changed_at) {
+        if (sample->names) {
+            ref_attribute(ref, sample);
+        } else {
+            account(ref, sample->device);
+        }
         settle(ref);
     }
 }
@@ -846,6 +861,7 @@ void ref_configure(struct ref *ref, const struct ref_settings *settings)
     ref->service_waiters_max = settings->service_waiters_max;
     ref->stream_grace = settings->stream_grace;
     ref->away = settings->away;
+    ref->margin = settings->margin;
     ref->class_count = settings->class_count;
     for (i = 0; i < settings->class_count; i++) {
         struct ref_class before = ref->classes[i];
@@ -947,6 +963,8 @@ void ref_restart(struct ref *ref, uint32_t hold)
         memset(device->resident, 0, sizeof device->resident);
         device->unleased = 0;
         device->used = 0;
+        device->named_at = 0;
+        ref_forget_uses(ref, (uint32_t)i);
         device->sampled_at = 0;
         device->changed_at = 0;
         device->linger_until = 0;

@@ -20,6 +20,7 @@ enum {
     REF_DEVICES = 8,
     REF_CLASSES = 24,
     REF_SERVICES = 16,
+    REF_USES = 256,
     REF_DEEDS = 512
 };
 
@@ -70,7 +71,8 @@ struct ref_lease {
     uint32_t grace;
     uint32_t max_hold;
     uint32_t charge[REF_DEVICES];
-    uint32_t footprint;
+    uint32_t uses[REF_DEVICES]; /* As the newest sample names it. */
+    uint32_t footprint[REF_DEVICES];
     enum ref_state state;
     bool preemptible;
     bool durable;
@@ -88,6 +90,8 @@ struct ref_device {
     bool drained;
     uint64_t sampled_at; /* Begin of the newest sample; 0 = none. */
     uint64_t changed_at; /* Of the last release, ack or death; 0 = none. */
+    uint64_t named_at;   /* Begin of the newest sample that counted; 0: it
+                            named nobody. */
     uint32_t used;
     uint32_t unleased;
     uint32_t resident[REF_SERVICES];
@@ -118,6 +122,7 @@ struct ref_settings {
     uint32_t service_waiters_max;
     uint32_t stream_grace;
     uint32_t away;
+    uint32_t margin; /* Of a resume, in percent; 0 = none. */
     uint32_t reserve[REF_DEVICES];
     uint32_t residue[REF_DEVICES];
     uint32_t settle[REF_DEVICES];
@@ -156,6 +161,7 @@ struct ref {
     uint32_t service_waiters_max;
     uint32_t stream_grace;
     uint32_t away;
+    uint32_t margin;     /* Of a resume, in percent; 0 = none. */
     uint64_t hold_until; /* Nothing is granted before. */
     uint64_t now;
     uint64_t seq_next;
@@ -224,12 +230,35 @@ void ref_gone(struct ref *ref, uint64_t id);
 /* All deadlines up to now. */
 void ref_tick(struct ref *ref);
 
-/* A sample of a device. */
-void ref_report(struct ref *ref,
-                uint32_t device,
-                bool ok,
-                uint64_t begun_at,
-                uint32_t used);
+/* Who uses VRAM, as a sample names it; 0 = not known. */
+struct ref_use {
+    uint64_t lease;
+    uint32_t service;
+    uint32_t mib;
+};
+
+/* A sample of a device; @names: it names all @count users. */
+struct ref_sample {
+    uint32_t device;
+    bool ok;
+    bool names;
+    uint64_t begun_at;
+    uint32_t used;
+    size_t count;
+    struct ref_use uses[REF_USES];
+};
+
+void ref_report(struct ref *ref, const struct ref_sample *sample);
+
+/* Tell all users of a device apart as @sample, which counts, names them. */
+void ref_attribute(struct ref *ref, const struct ref_sample *sample);
+
+/* Nobody on the device is known to use anything. */
+void ref_forget_uses(struct ref *ref, uint32_t device);
+
+/* Return what @lease takes of a device: its charge, or what it was measured to
+ * use where that is more. */
+uint32_t ref_taken(const struct ref_lease *lease, uint32_t device);
 
 /* An operator drains or undrains devices (0 = admits nothing), takes a lease
  * back, pauses and resumes one. */

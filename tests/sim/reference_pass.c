@@ -26,6 +26,11 @@ struct candidate {
     bool is_sleeper;
 };
 
+static uint32_t less(uint32_t a, uint32_t b)
+{
+    return a > b ? a - b : 0;
+}
+
 static bool is_sleeper(const struct ref_lease *lease)
 {
     return !lease->operator_paused &&
@@ -306,15 +311,19 @@ static void pass_over(const struct ref *ref,
 static void charge(struct ref *ref, struct ref_lease *lease, uint32_t at)
 {
     struct ref_device *device = &ref->devices[at];
-    uint32_t amount =
-        lease->need == 0 ? ref_whole_room(ref, at, lease) : lease->need;
+    uint32_t amount = lease->need == 0 ? ref_whole_room(ref, at, lease)
+                                       : ref_need(ref, at, lease);
     uint32_t size = device->capacity - device->reserve;
     uint32_t warm = device->resident[lease->service];
+    uint32_t before = ref_taken(lease, at);
+    uint32_t more;
 
     /* Under bypass more may be asked for than there is. */
     amount = amount < size ? amount : size;
     lease->charge[at] = amount;
-    device->resident[lease->service] = warm > amount ? warm - amount : 0;
+    more = ref_taken(lease, at);
+    more = more > before ? more - before : 0;
+    device->resident[lease->service] = warm > more ? warm - more : 0;
     device->linger_until = 0;
 }
 
@@ -445,7 +454,7 @@ static void reserve(const struct ref *ref,
         if ((devices >> i & 1) == 0) {
             continue;
         }
-        later = later > lease->need ? later - lease->need : 0;
+        later = less(later, ref_need(ref, i, lease));
         *reserved = (struct ref_reserved){.by = lease,
                                           .is_overdue = candidate->is_overdue,
                                           .left = !leaves        ? 0

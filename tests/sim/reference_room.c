@@ -29,7 +29,7 @@ charged(const struct ref *ref, uint32_t at, const struct ref_lease *without)
 
     for (i = 0; i < REF_LEASES; i++) {
         if (is_on(&ref->leases[i], at) && &ref->leases[i] != without) {
-            sum += ref->leases[i].charge[at];
+            sum += ref_taken(&ref->leases[i], at);
         }
     }
     return sum;
@@ -49,30 +49,27 @@ static uint64_t residents(const struct ref_device *device)
 /* What a sleeper still is charged on a device. */
 static uint32_t own_charge(const struct ref_lease *lease, uint32_t at)
 {
-    return is_on(lease, at) ? lease->charge[at] : 0;
+    return is_on(lease, at) ? ref_taken(lease, at) : 0;
+}
+
+/* What is not free, by the books or by the newest sample. */
+static uint64_t not_free(const struct ref *ref, uint32_t at)
+{
+    const struct ref_device *device = &ref->devices[at];
+    uint64_t taken =
+        charged(ref, at, NULL) + device->unleased + residents(device);
+
+    return device->used > taken ? device->used : taken;
+}
+
+static uint64_t size_of(const struct ref_device *device)
+{
+    return device->capacity - device->reserve;
 }
 
 uint32_t ref_room(const struct ref *ref, uint32_t at)
 {
-    const struct ref_device *device = &ref->devices[at];
-    uint64_t taken =
-        charged(ref, at, NULL) + device->unleased + residents(device);
-
-    if (device->used > taken) {
-        taken = device->used;
-    }
-    return less(device->capacity - device->reserve, taken);
-}
-
-/* What is taken beyond what there is. */
-static uint64_t over(const struct ref *ref, uint32_t at)
-{
-    const struct ref_device *device = &ref->devices[at];
-    uint64_t taken =
-        charged(ref, at, NULL) + device->unleased + residents(device);
-
-    taken = device->used > taken ? device->used : taken;
-    return less(taken, device->capacity - device->reserve);
+    return less(size_of(&ref->devices[at]), not_free(ref, at));
 }
 
 uint32_t ref_whole_room(const struct ref *ref,
@@ -96,7 +93,7 @@ uint32_t ref_freeing(const struct ref *ref, uint32_t at)
 
         if (is_on(lease, at) &&
             (lease->state == REF_PAUSING || lease->state == REF_RECLAIMING)) {
-            sum += less(lease->charge[at], ref->devices[at].residue);
+            sum += less(ref_taken(lease, at), ref->devices[at].residue);
         }
     }
     return sum;
@@ -162,6 +159,57 @@ static bool is_held(const struct ref *ref, uint32_t at, bool exclusively)
     return false;
 }
 
+/* The most a sleeper could be given beside strangers and who else sleeps. */
+static uint32_t
+most_ever(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
+{
+    const struct ref_device *device = &ref->devices[at];
+    uint64_t others = device->unleased;
+    size_t i;
+
+    for (i = 0; i < REF_LEASES; i++) {
+        const struct ref_lease *other = &ref->leases[i];
+
+        if (other != lease && is_on(other, at) && !ref_holds(other)) {
+            others += ref_taken(other, at);
+        }
+    }
+    return less(size_of(device), others);
+}
+
+uint32_t
+ref_need(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
+{
+    uint32_t most;
+    uint32_t used;
+
+    if (lease->need == 0 || lease->grant_number == 0 || !is_on(lease, at)) {
+        return lease->need;
+    }
+    most = most_ever(ref, at, lease);
+    used = lease->footprint[at] < most ? lease->footprint[at] : most;
+    return used > lease->need ? used : lease->need;
+}
+
+/* What a resume needs measured free: what it used before, and a margin, of
+ * which no more is asked than there could be. */
+static uint64_t
+resume_need(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
+{
+    uint64_t need = lease->footprint[at];
+    uint64_t margin = need * ref->margin / 100;
+    uint32_t most = most_ever(ref, at, lease);
+
+    if (need == 0 || ref->margin == 0) {
+        return need;
+    }
+    margin = margin < 64 ? 64 : margin;
+    if (need + margin <= most) {
+        return need + margin;
+    }
+    return most > need ? most : need;
+}
+
 /* Whether a resume finds @more MiB than are measured free enough. */
 static bool covers_footprint(const struct ref *ref,
                              uint32_t at,
@@ -171,7 +219,7 @@ static bool covers_footprint(const struct ref *ref,
     const struct ref_device *device = &ref->devices[at];
 
     return lease->grant_number == 0 || !device->measured ||
-           (uint64_t)lease->footprint + device->used <=
+           resume_need(ref, at, lease) + device->used <=
                device->capacity + own_charge(lease, at) + more;
 }
 
@@ -184,7 +232,8 @@ static bool fits(const struct ref *ref,
     const struct ref_device *device = &ref->devices[at];
     bool is_kept_for_it = !backfills && lingers(ref, at) &&
                           device->linger_service == lease->service;
-    uint64_t free = (uint64_t)ref_room(ref, at) + own_charge(lease, at);
+    uint64_t own = own_charge(lease, at);
+    uint64_t free;
 
     if (!ref_is_usable(ref, at, lease) ||
         !covers_footprint(ref, at, lease, 0) ||
@@ -196,12 +245,14 @@ static bool fits(const struct ref *ref,
                is_rid_of_residents(ref, at, lease->service) &&
                ref_whole_room(ref, at, lease) > 0;
     }
+    if (!backfills) {
+        own += device->resident[lease->service];
+    }
+    free = less(size_of(device) + own, not_free(ref, at));
     if (reserved->by != NULL) {
         free = (uint64_t)reserved->left + own_charge(lease, at);
-    } else if (!backfills) {
-        free += device->resident[lease->service];
     }
-    return !is_held(ref, at, true) && lease->need + over(ref, at) <= free;
+    return !is_held(ref, at, true) && ref_need(ref, at, lease) <= free;
 }
 
 uint64_t ref_choose(const struct ref *ref,
@@ -294,8 +345,10 @@ static bool asks_before(const struct ref *ref,
     if (ref_priority(ref, a) != ref_priority(ref, b)) {
         return ref_priority(ref, a) > ref_priority(ref, b);
     }
-    return a->charge[at] != b->charge[at] ? a->charge[at] > b->charge[at]
-                                          : a->grant_number > b->grant_number;
+    if (ref_taken(a, at) != ref_taken(b, at)) {
+        return ref_taken(a, at) > ref_taken(b, at);
+    }
+    return a->grant_number > b->grant_number;
 }
 
 /* The next victim on a device between two levels; REF_LEASES. */
@@ -324,7 +377,7 @@ static size_t next_victim(const struct ref *ref,
 
 static uint32_t gives(const struct ref *ref, size_t lease, uint32_t at)
 {
-    return less(ref->leases[lease].charge[at], ref->devices[at].residue);
+    return less(ref_taken(&ref->leases[lease], at), ref->devices[at].residue);
 }
 
 /* Take victims between two levels until they give @needed, and drop again,
@@ -412,14 +465,15 @@ static uint64_t lack(const struct ref *ref,
                      uint32_t at,
                      const struct ref_lease *lease)
 {
-    uint64_t need = lease->need + over(ref, at);
-    uint64_t have = (uint64_t)ref_room(ref, at) + ref_freeing(ref, at) +
+    uint64_t need = ref_need(ref, at, lease);
+    uint64_t have = size_of(&ref->devices[at]) + ref_freeing(ref, at) +
                     ref->devices[at].resident[lease->service] +
                     own_charge(lease, at);
 
     if (reserved->by != NULL && reserved->is_overdue) {
         need += reserved->by->need;
     }
+    need += not_free(ref, at);
     return need > have ? need - have : 0;
 }
 

@@ -31,6 +31,11 @@ uint32_t ref_room(const struct ref *ref, uint32_t at);
 /* Return what leases that are leaving the device will give back. */
 uint32_t ref_freeing(const struct ref *ref, uint32_t at);
 
+/* Return what a sharing request would be charged: a resume no less than what
+ * it used before. */
+uint32_t
+ref_need(const struct ref *ref, uint32_t at, const struct ref_lease *lease);
+
 /* Return what an exclusive request would be charged. */
 uint32_t ref_whole_room(const struct ref *ref,
                         uint32_t at,

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     NUMBERS_BLOCK = 1000,
@@ -65,12 +66,35 @@ const struct core_lease_row *rig_row(const struct rig *rig, uint64_t lease)
     return place == NULL ? NULL : &rig->store.rows[place_index(place)];
 }
 
+/* Free the table's copy of a gang's shares; they were ours to write. */
+static void free_shares(const struct core_lease_row *row)
+{
+    free((void *)(uintptr_t)row->shares);
+}
+
+/* Let @kept, a row of the table, be a copy of @row. */
+static void keep(struct core_lease_row *kept, const struct core_lease_row *row)
+{
+    struct core_share *shares = NULL;
+
+    if (row->shares != NULL) {
+        shares = calloc(row->gpus, sizeof *shares);
+        if (shares == NULL) {
+            abort();
+        }
+        memcpy(shares, row->shares, row->gpus * sizeof *shares);
+    }
+    free_shares(kept);
+    *kept = *row;
+    kept->shares = shares;
+}
+
 static void store_put(struct rig_store *store, const struct core_lease_row *row)
 {
     const void *place = idmap_find(&store->places, 0, row->id);
 
     if (place != NULL) {
-        store->rows[place_index(place)] = *row;
+        keep(&store->rows[place_index(place)], row);
         return;
     }
     if (store->count == store->capacity) {
@@ -82,7 +106,8 @@ static void store_put(struct rig_store *store, const struct core_lease_row *row)
         }
     }
     map_put(&store->places, row->id, place_value(store->count));
-    store->rows[store->count++] = *row;
+    store->rows[store->count] = (struct core_lease_row){0};
+    keep(&store->rows[store->count++], row);
 }
 
 static void store_drop(struct rig_store *store, uint64_t lease)
@@ -94,6 +119,7 @@ static void store_drop(struct rig_store *store, uint64_t lease)
         return;
     }
     index = place_index(place);
+    free_shares(&store->rows[index]);
     store->count--;
     if (index != store->count) {
         store->rows[index] = store->rows[store->count];
@@ -259,12 +285,19 @@ void rig_init(struct rig *rig,
     idmap_init(&rig->lasting, &alloc_libc);
     idmap_init(&rig->waiting, &alloc_libc);
     idmap_init(&rig->classes, &alloc_libc);
+    idmap_init(&rig->restarted, &alloc_libc);
     rig->core = build(rig, start_ms, 1);
     allow_numbers(rig, rig->core);
 }
 
 void rig_release(struct rig *rig)
 {
+    size_t i;
+
+    for (i = 0; i < rig->store.count; i++) {
+        free_shares(&rig->store.rows[i]);
+        idmap_release(&rig->restarted);
+    }
     core_destroy(rig->core);
     free(rig->store.rows);
     idmap_release(&rig->store.places);
@@ -327,6 +360,17 @@ static uint64_t hash_number(uint64_t hash, uint64_t number)
     return hash;
 }
 
+static uint64_t hash_shares(uint64_t hash, const struct core_lease_row *row)
+{
+    uint32_t i;
+
+    for (i = 0; row->shares != NULL && i < row->gpus; i++) {
+        hash = hash_number(hash, row->shares[i].charge_mib);
+        hash = hash_number(hash, row->shares[i].footprint_mib);
+    }
+    return hash;
+}
+
 static void hash_effects(struct rig *rig, const struct core_effects *effects)
 {
     uint64_t hash = rig->hash;
@@ -342,6 +386,7 @@ static void hash_effects(struct rig *rig, const struct core_effects *effects)
             hash = hash_number(hash, record->lease.state);
             hash = hash_number(hash, record->lease.granted);
             hash = hash_number(hash, record->lease.charge_mib);
+            hash = hash_shares(hash, &record->lease);
         }
     }
     for (i = 0; i < effects->message_count; i++) {
@@ -355,6 +400,7 @@ static void hash_effects(struct rig *rig, const struct core_effects *effects)
         hash = hash_number(hash, message->deadline_at_ms);
         hash = hash_number(hash, message->release_mib);
         hash = hash_number(hash, message->state);
+        hash = hash_number(hash, message->rung);
     }
     rig->hash = hash;
 }
@@ -468,7 +514,7 @@ check_grant(struct rig *rig, const struct core_message *message, bool is_new)
     if (is_new && message->type == CORE_MSG_GRANT) {
         rig->grants++;
         set_waiting(rig, message->lease, false);
-        if ((row->flags & CORE_ROW_BYPASSED) == 0) {
+        if ((row->flags & (CORE_ROW_BYPASSED | CORE_ROW_UNCHECKED)) == 0) {
             check_limit(rig, row);
         }
     }
@@ -484,6 +530,39 @@ static void note_state(struct rig *rig, const struct core_message *message)
                      (row == NULL || row->first_granted_at_ms == 0)));
     if (message->state == LEASE_ENDED) {
         (void)idmap_remove(&rig->classes, 0, message->lease);
+    }
+}
+
+/* A rung is begun: the store knows it, and no service is restarted twice for
+ * one revocation (B8). */
+static void check_rung(struct rig *rig, const struct core_message *message)
+{
+    const struct core_lease_row *row = rig_row(rig, message->lease);
+    uint32_t flag = message->rung == RUNG_FREEZE       ? CORE_ROW_FROZEN
+                    : message->rung == RUNG_CHECKPOINT ? CORE_ROW_CHECKPOINTED
+                                                       : 0;
+
+    if (message->rung == RUNG_RESTART) {
+        if (idmap_find(&rig->restarted, 0, message->lease) != NULL) {
+            rig_fail(rig, "lease %llu: restarted twice",
+                     (unsigned long long)message->lease);
+        }
+        map_put(&rig->restarted, message->lease, slots);
+        flag = CORE_ROW_RESTARTED;
+    }
+    if (message->is_undo || row == NULL) {
+        return; /* It may be the last that is heard of the lease. */
+    }
+    if ((row->flags & flag) != flag ||
+        (message->state == row->state && row->rung != message->rung)) {
+        rig_fail(rig, "lease %llu: %s is begun, but the store does not know it",
+                 (unsigned long long)message->lease, rung_name(message->rung));
+    }
+    if (rung_pauses(message->rung) != (message->state == LEASE_PAUSING) &&
+        rung_reclaims(message->rung) != (message->state == LEASE_RECLAIMING)) {
+        rig_fail(rig, "lease %llu: %s while %s",
+                 (unsigned long long)message->lease, rung_name(message->rung),
+                 lease_state_name((enum lease_state)message->state));
     }
 }
 
@@ -517,6 +596,9 @@ static void check_messages(struct rig *rig,
         case CORE_MSG_STATE:
             note_state(rig, message);
             break;
+        case CORE_MSG_RUNG:
+            check_rung(rig, message);
+            break;
         case CORE_MSG_OFFER:
         case CORE_MSG_PAUSE:
         case CORE_MSG_UNLOAD:
@@ -544,18 +626,14 @@ static void check_device(struct rig *rig, uint32_t device)
         enum lease_state state = (enum lease_state)row->state;
 
         if ((row->granted >> device & 1) == 0 ||
-            (row->flags & CORE_ROW_BYPASSED) != 0) {
+            (row->flags & (CORE_ROW_BYPASSED | CORE_ROW_UNCHECKED)) != 0) {
             continue;
         }
         if (!lease_state_holds(state) && state != LEASE_PAUSED) {
             continue;
         }
-        /* The row of a gang says only the largest charge, where it is not
-         * simply what was asked for. */
-        if (row->gpus == 1 || (row->vram_mib != 0 && state != LEASE_PAUSED)) {
-            charged += row->charge_mib;
-        }
-        if (lease_state_holds(state)) {
+        charged += core_row_share(row, device).charge_mib;
+        if (lease_state_holds(state) && (row->flags & CORE_ROW_ASLEEP) == 0) {
             holders++;
             exclusive = row->vram_mib == 0 ? row->id : exclusive;
         }

@@ -38,10 +38,11 @@ struct rig {
     struct core_config config;
     const struct alloc *alloc;
     struct rig_store store;
-    struct idmap refs;    /* Connections that wait for an answer. */
-    struct idmap lasting; /* Connections that are leases: told many things. */
-    struct idmap waiting; /* Attended waiters; the value is their class. */
-    struct idmap classes; /* All live leases, likewise. */
+    struct idmap refs;      /* Connections that wait for an answer. */
+    struct idmap lasting;   /* Connections that are leases: told many things. */
+    struct idmap waiting;   /* Attended waiters; the value is their class. */
+    struct idmap classes;   /* All live leases, likewise. */
+    struct idmap restarted; /* Leases whose service was to be restarted. */
     uint64_t waiting_count[RIG_CLASSES];
     struct buf *trace; /* Where lines go; NULL = nowhere. */
     uint64_t now_ms;   /* Of the newest event. */

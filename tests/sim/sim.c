@@ -47,13 +47,25 @@ static const struct world_profile profiles[] = {
      .has_reloads = true,
      .is_compared = true,
      .check_every = 1},
-    /* Without gangs: the store does not know what one is charged on each of
-     * its devices, and the reference forgets nothing. */
     {.name = "restarts",
      .devices = 2,
      .services = 5,
      .live_max = 14,
      .is_measured = true,
+     .has_gangs = true,
+     .has_liars = true,
+     .has_operators = true,
+     .has_restarts = true,
+     .restart_every = 400,
+     .is_compared = true,
+     .check_every = 1},
+    {.name = "owned",
+     .devices = 2,
+     .services = 5,
+     .live_max = 14,
+     .is_measured = true,
+     .is_attributed = true,
+     .has_gangs = true,
      .has_liars = true,
      .has_operators = true,
      .has_bypass = true,
@@ -69,6 +81,7 @@ static const struct world_profile profiles[] = {
      .services = 6,
      .live_max = 30,
      .is_measured = true,
+     .is_attributed = true,
      .has_gangs = true,
      .has_liars = true,
      .has_operators = true,
@@ -84,6 +97,7 @@ static const struct world_profile profiles[] = {
      .services = 40,
      .live_max = 2000,
      .is_measured = true,
+     .is_attributed = true,
      .has_gangs = true,
      .has_liars = true,
      .has_operators = true,
@@ -93,6 +107,31 @@ static const struct world_profile profiles[] = {
      .restart_every = 20000,
      .ticks_late = true,
      .check_every = 257},
+    /* Everybody has a ladder; device 1 is not measured. */
+    {.name = "ladder",
+     .devices = 2,
+     .services = 5,
+     .live_max = 16,
+     .is_measured = true,
+     .has_gangs = true,
+     .has_liars = true,
+     .has_operators = true,
+     .has_restarts = true,
+     .has_ladders = true,
+     .restart_every = 300,
+     .ticks_late = true,
+     .check_every = 1},
+    {.name = "observe",
+     .devices = 2,
+     .services = 5,
+     .live_max = 16,
+     .is_measured = true,
+     .has_gangs = true,
+     .has_liars = true,
+     .has_restarts = true,
+     .is_observing = true,
+     .restart_every = 500,
+     .check_every = 1},
 };
 
 enum {
@@ -175,6 +214,32 @@ static void rebuild(struct run *run)
     }
 }
 
+/* Who only observes keeps nobody waiting, and asks nobody for anything. */
+static void check_observing(const struct run *run,
+                            const struct core_effects *effects)
+{
+    size_t i;
+
+    for (i = 0; i < RIG_CLASSES; i++) {
+        if (run->rig.waiting_count[i] != 0) {
+            rig_fail(&run->rig, "a waiter of class %zu waits", i);
+        }
+    }
+    for (i = 0; i < effects->message_count; i++) {
+        enum core_message_type type = effects->messages[i].type;
+
+        if (effects->messages[i].reason == CORE_REASON_GONE) {
+            continue;
+        }
+        if (type == CORE_MSG_PAUSE || type == CORE_MSG_UNLOAD ||
+            type == CORE_MSG_REVOKE || type == CORE_MSG_RUNG) {
+            rig_fail(&run->rig, "lease %llu: %s",
+                     (unsigned long long)effects->messages[i].lease,
+                     core_message_name(type));
+        }
+    }
+}
+
 static void
 feed(struct run *run, struct random *random, const struct core_event *event)
 {
@@ -202,6 +267,12 @@ feed(struct run *run, struct random *random, const struct core_event *event)
         has_stopped = count(run, &effects);
     }
     world_hear(&run->world, &run->rig, random, event, rc, &effects);
+    if (run->sim->profile->has_ladders) {
+        world_check(&run->world, &run->rig);
+    }
+    if (run->sim->profile->is_observing && event->type != CORE_ADMIN) {
+        check_observing(run, &effects);
+    }
     if (has_stopped) {
         /* It has gone; the next one takes up what is in the store. */
         rig_restart(&run->rig, run->rig.now_ms + 1);

@@ -136,11 +136,19 @@ static void write_message(struct stage *stage,
     case CORE_MSG_STOPPED:
         buf_text(page, "          stopped\n");
         break;
+    case CORE_MSG_RUNG:
+        buf_printf(page, "          %s lease %llu: %s%s by %llu\n", name, lease,
+                   message->is_undo ? "undo " : "", rung_name(message->rung),
+                   page_ms(message->deadline_at_ms));
+        break;
     case CORE_MSG_STATE:
         /* A grant says it itself. */
         if (message->state != LEASE_HELD && message->state != LEASE_PAUSING) {
             buf_printf(page, "          %s lease %llu %s", name, lease,
                        lease_state_name((enum lease_state)message->state));
+            if (message->rung != RUNG_NONE) {
+                buf_printf(page, ", left in %s", rung_name(message->rung));
+            }
             write_reason(page, message->reason);
         }
         break;
@@ -338,6 +346,38 @@ void stage_sample(struct stage *stage, uint32_t device, uint32_t used_mib)
     event.report.used_mib = used_mib;
     write_time(stage);
     buf_printf(&stage->page, "gpu %u uses %u MiB", device, used_mib);
+    (void)play(stage, &event, &effects);
+}
+
+void stage_usages(struct stage *stage,
+                  uint32_t device,
+                  uint32_t used_mib,
+                  const struct core_usage *usages,
+                  uint32_t count)
+{
+    struct core_event event = {.type = CORE_DEVICE_REPORT,
+                               .at_ms = stage->rig.now_ms};
+    struct core_effects effects;
+    uint32_t i;
+
+    event.report.device = device;
+    event.report.begun_at_ms = stage->rig.now_ms;
+    event.report.used_mib = used_mib;
+    event.report.usages = usages;
+    event.report.usage_count = count;
+    event.report.is_attributed = true;
+    write_time(stage);
+    buf_printf(&stage->page, "gpu %u uses %u MiB:", device, used_mib);
+    for (i = 0; i < count; i++) {
+        if (usages[i].lease != 0) {
+            buf_printf(&stage->page, " lease %llu",
+                       (unsigned long long)usages[i].lease);
+        } else {
+            buf_printf(&stage->page, " %s",
+                       service_name(stage, usages[i].service));
+        }
+        buf_printf(&stage->page, " %u", usages[i].used_mib);
+    }
     (void)play(stage, &event, &effects);
 }
 

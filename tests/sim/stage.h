@@ -67,6 +67,13 @@ void stage_stream(struct stage *stage, const char *service, bool opens);
 /* Report @used_mib on @device, from a sample begun now. */
 void stage_sample(struct stage *stage, uint32_t device, uint32_t used_mib);
 
+/* The same, where the driver names the @count users in @usages. */
+void stage_usages(struct stage *stage,
+                  uint32_t device,
+                  uint32_t used_mib,
+                  const struct core_usage *usages,
+                  uint32_t count);
+
 /* Let an operator act; @lease, @devices and @until_ms as the action wants. */
 void stage_admin(struct stage *stage,
                  enum core_admin action,

@@ -9,6 +9,7 @@ static const char *const event_names[CORE_EVENTS] = {
     [CORE_CANCEL] = "cancel",   [CORE_TICK] = "tick",
     [CORE_RESTORE] = "restore", [CORE_DEVICE_REPORT] = "report",
     [CORE_ADMIN] = "admin",     [CORE_PROCESS_GONE] = "process gone",
+    [CORE_WATCH] = "watch",     [CORE_RUNG] = "rung",
 };
 
 static const char *const ack_names[] = {
@@ -22,7 +23,7 @@ static const char *const admin_names[] = {
     [CORE_REVOKE] = "revoke",     [CORE_PAUSE] = "pause",
     [CORE_RESUME] = "resume",     [CORE_BYPASS] = "bypass",
     [CORE_SHUTDOWN] = "shutdown", [CORE_CONFIGURE] = "configure",
-    [CORE_NUMBERS] = "numbers",
+    [CORE_NUMBERS] = "numbers",   [CORE_THAW] = "thaw",
 };
 
 static const char *const device_names[] = {
@@ -59,9 +60,12 @@ static void request(struct buf *out, const struct core_request *request)
     number(out, "ttl", request->ttl_ms);
     number(out, "grace", request->pause_grace_ms);
     number(out, "max-hold", request->max_hold_ms);
+    number(out, "ladder", request->ladder);
     buf_text(out, request->is_preemptible ? " preemptible" : "");
     buf_text(out, request->is_durable ? " durable" : "");
     buf_text(out, request->holds_by_connection ? " by-connection" : "");
+    buf_text(out, request->is_reachable ? " reachable" : "");
+    buf_text(out, request->is_watched ? " watched" : "");
 }
 
 static void admin(struct buf *out, const struct core_event *event)
@@ -91,6 +95,21 @@ static void restore(struct buf *out, const struct core_record *record)
         break;
     case CORE_RECORDS:
         break;
+    }
+}
+
+static void usages(struct buf *out, const struct core_event *event)
+{
+    uint32_t i;
+
+    if (event->report.is_attributed) {
+        buf_text(out, " by");
+    }
+    for (i = 0; i < event->report.usage_count; i++) {
+        const struct core_usage *usage = &event->report.usages[i];
+
+        buf_printf(out, " %llu/%u:%u", (unsigned long long)usage->lease,
+                   usage->service, usage->used_mib);
     }
 }
 
@@ -127,11 +146,23 @@ void trace_event(struct buf *out, const struct core_event *event)
     case CORE_PROCESS_GONE:
         number(out, "lease", event->cancel.lease);
         break;
+    case CORE_WATCH:
+        number(out, "lease", event->watch.lease);
+        buf_text(out, event->watch.is_watched ? " on" : " off");
+        break;
+    case CORE_RUNG:
+        number(out, "lease", event->rung.lease);
+        number(out, "token", event->rung.token);
+        buf_printf(out, " %s%s %s", event->rung.is_undo ? "un-" : "",
+                   rung_name(event->rung.rung),
+                   rung_result_name(event->rung.result));
+        break;
     case CORE_DEVICE_REPORT:
         buf_printf(out, " device %u %s used %u begun %llu",
                    event->report.device, device_names[event->report.state],
                    event->report.used_mib,
                    (unsigned long long)event->report.begun_at_ms);
+        usages(out, event);
         break;
     case CORE_ADMIN:
         admin(out, event);
@@ -162,6 +193,10 @@ void trace_message(struct buf *out, const struct core_message *message)
     number(out, "release", message->release_mib);
     number(out, "by", message->deadline_at_ms);
     number(out, "retry-after", message->retry_after_ms);
+    if (message->rung != RUNG_NONE) {
+        buf_printf(out, " %s%s", message->is_undo ? "un-" : "",
+                   rung_name(message->rung));
+    }
     if (message->reason != CORE_REASON_NONE) {
         buf_printf(out, " (%s)", core_reason_name(message->reason));
     }

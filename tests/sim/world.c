@@ -1,5 +1,7 @@
 #include "sim/world.h"
 
+#include "sim/world_rungs.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -40,6 +42,7 @@ void world_config(const struct world_profile *profile,
         .away_ms = 5000,
         .startup_hold_ms = 1000,
         .effects_max = 4096,
+        .resume_margin_percent = profile->is_attributed ? 5 : 0,
     };
     memcpy(config->classes, classes, sizeof classes);
     for (i = 0; i < profile->devices; i++) {
@@ -48,8 +51,13 @@ void world_config(const struct world_profile *profile,
             .reserve_mib = 256,
             .residue_mib = 600,
             .settle_ms = 500,
-            .is_measured = profile->is_measured,
+            .is_measured =
+                profile->is_measured && (!profile->has_ladders || i == 0),
         };
+    }
+    config->is_observing = profile->is_observing;
+    if (profile->has_ladders) {
+        rungs_config(config);
     }
 }
 
@@ -60,7 +68,7 @@ void world_init(struct world *world, const struct world_profile *profile)
 
 /* ---- Clients and VRAM ------------------------------------------------- */
 
-static struct client *client_find(struct world *world, uint64_t lease)
+struct client *client_find(struct world *world, uint64_t lease)
 {
     size_t i;
 
@@ -78,7 +86,7 @@ static void client_drop(struct world *world, struct client *client)
     *client = world->clients[--world->client_count];
 }
 
-static void usage_add(struct world *world, struct usage usage)
+void usage_add(struct world *world, struct usage usage)
 {
     if (world->usage_count < WORLD_USAGES && usage.mib > 0) {
         world->usages[world->usage_count++] = usage;
@@ -111,7 +119,7 @@ static uint32_t usage_sum(const struct world *world, uint32_t device)
 }
 
 /* The lease's VRAM goes, at @at_ms; a share of it may stay. */
-static void usage_leave(struct world *world, uint64_t lease, uint64_t at_ms)
+void usage_leave(struct world *world, uint64_t lease, uint64_t at_ms)
 {
     size_t i;
 
@@ -163,13 +171,14 @@ static void usage_load(struct world *world,
     usage_unload(world, client->request.service, rig->now_ms);
     usage_expire(world, rig->now_ms);
     for (i = 0; i < rig->config.device_count; i++) {
-        uint32_t mib =
-            random_between(random, row->charge_mib / 2, row->charge_mib);
+        uint32_t charge = core_row_share(row, i).charge_mib;
+        uint32_t mib = random_between(random, charge / 2, charge);
 
         if ((row->granted >> i & 1) == 0) {
             continue;
         }
-        if (world->profile->has_liars && random_once_in(random, 50)) {
+        if (world->profile->has_liars &&
+            random_once_in(random, world->profile->is_attributed ? 8 : 50)) {
             mib += mib / 2;
         }
         usage_add(world, (struct usage){.lease = client->lease,
@@ -224,6 +233,12 @@ static void draw_request(struct world *world,
     }
     if (random_once_in(random, 30)) {
         out->timeout_ms = 0;
+    }
+    if (world->profile->has_ladders) {
+        out->ladder =
+            (uint8_t)random_below(random, rig->config.ladder_count + 1);
+        out->is_reachable = random_once_in(random, 2);
+        out->is_watched = random_once_in(random, 2);
     }
 }
 
@@ -428,6 +443,56 @@ draw_stream(struct world *world, struct random *random, struct core_event *out)
     }
 }
 
+/* What the driver says of one user: right, without the lease, or wrong. */
+static struct core_usage name_usage(const struct world *world,
+                                    struct random *random,
+                                    const struct usage *usage)
+{
+    struct core_usage named = {.lease = usage->lease,
+                               .service = usage->service,
+                               .used_mib = usage->mib};
+
+    if (random_once_in(random, 4)) {
+        named.lease = 0; /* A process nobody told us of, of a known service. */
+    }
+    if (world->profile->has_liars && random_once_in(random, 100)) {
+        named.used_mib = random_below(random, 2 * CAPACITY_MIB);
+    }
+    if (world->profile->has_liars && random_once_in(random, 100) &&
+        world->client_count > 0) {
+        named.lease =
+            world->clients[random_below(random, (uint32_t)world->client_count)]
+                .lease;
+    }
+    if (world->profile->has_liars && random_once_in(random, 100)) {
+        named.service = random_below(random, world->profile->services + 1);
+    }
+    return named;
+}
+
+/* Name the users of a device; now and then with gaps, or not at all. */
+static void
+draw_usages(struct world *world, struct random *random, struct core_event *out)
+{
+    bool has_gaps = random_once_in(random, 20);
+    uint32_t count = 0;
+    size_t i;
+
+    if (!world->profile->is_attributed || random_once_in(random, 12)) {
+        return;
+    }
+    for (i = 0; i < world->usage_count && count < CORE_USAGES_MAX; i++) {
+        if (world->usages[i].device == out->report.device &&
+            (!has_gaps || random_once_in(random, 2))) {
+            world->named[count++] =
+                name_usage(world, random, &world->usages[i]);
+        }
+    }
+    out->report.usages = world->named;
+    out->report.usage_count = count;
+    out->report.is_attributed = true;
+}
+
 static void draw_report(struct world *world,
                         const struct rig *rig,
                         struct random *random,
@@ -453,9 +518,11 @@ static void draw_report(struct world *world,
     if (!world->profile->is_measured) {
         out->report.used_mib = 0;
     }
-    if (world->profile->has_liars && random_once_in(random, 60)) {
+    if (world->profile->has_liars && !world->profile->has_ladders &&
+        random_once_in(random, 60)) {
         out->report.used_mib = random_below(random, CAPACITY_MIB);
     }
+    draw_usages(world, random, out);
     if (random_once_in(random, 40)) {
         out->report.state =
             random_once_in(random, 2) ? CORE_DEVICE_STALE : CORE_DEVICE_GONE;
@@ -558,7 +625,9 @@ static void draw_operator(struct world *world,
     }
     out->type = CORE_ADMIN;
     out->admin.lease = lease;
-    if (dice < 20) {
+    if (world->profile->has_ladders && random_once_in(random, 4)) {
+        rungs_draw_hands(lease, random, out);
+    } else if (dice < 20) {
         out->admin.action = CORE_PAUSE;
     } else if (dice < 50) {
         out->admin.action = CORE_RESUME;
@@ -598,6 +667,10 @@ void world_draw(struct world *world,
         out->at_ms += random_below(random, 8);
     }
     usage_expire(world, out->at_ms);
+    if (world->profile->has_ladders && random_once_in(random, 3) &&
+        rungs_draw(world, rig, random, out)) {
+        return;
+    }
     if (dice < 260) {
         if (world->client_count < world->profile->live_max) {
             out->type = CORE_SUBMIT;
@@ -670,6 +743,7 @@ static void hear_end(struct world *world,
                                   ? random_below(random, 400)
                                   : 0));
     }
+    rungs_hear_end(world, message);
     if (client != NULL) {
         client_drop(world, client);
     }
@@ -689,12 +763,20 @@ static void hear_message(struct world *world,
     if (message->type == CORE_MSG_STATE && message->state == LEASE_ENDED) {
         hear_end(world, random, message, rig->now_ms);
     }
+    if (message->type == CORE_MSG_RUNG) {
+        rungs_hear(world, rig, random, message);
+    }
     if (client == NULL) {
         return;
+    }
+    if (message->type == CORE_MSG_STATE && message->state == LEASE_PAUSED &&
+        world->profile->has_ladders) {
+        client->state = CLIENT_PAUSED;
     }
     if (message->type == CORE_MSG_GRANT || message->type == CORE_MSG_RESUME) {
         if (client->token != message->token) {
             client->token = message->token;
+            rungs_hear_grant(world, message->lease);
             usage_load(world, rig, random, client);
         }
         client->state = CLIENT_HOLDS;
@@ -718,6 +800,7 @@ void world_hear(struct world *world,
     if (rc != E_OK) {
         return;
     }
+    rungs_hear_event(world, rig, event);
     if (event->type == CORE_SUBMIT) {
         hear_submit(world, event, effects);
     } else if (event->type == CORE_ACK) {
@@ -742,6 +825,7 @@ void world_disconnect(struct world *world, const struct rig *rig)
 {
     size_t i = 0;
 
+    rungs_restart(world, rig);
     memset(world->streams, 0, sizeof world->streams);
     while (i < world->client_count) {
         struct client *client = &world->clients[i];

@@ -20,6 +20,7 @@ struct world_profile {
     uint32_t services;
     uint32_t live_max;  /* Leases the clients try to have at once. */
     bool is_measured;   /* Devices report VRAM. */
+    bool is_attributed; /* And, mostly, whose it is. */
     bool has_gangs;     /* Some ask for several devices. */
     bool has_liars;     /* Some keep VRAM, hang, or die. */
     bool has_operators; /* Drains, revocations, operator pauses. */
@@ -27,6 +28,8 @@ struct world_profile {
     bool has_reloads;   /* The configuration changes while it runs. */
     bool has_shutdowns; /* It stops in order, and is started again. */
     bool has_restarts;  /* Restarts and failed commits. */
+    bool has_ladders;   /* Rungs, carried out well and badly. */
+    bool is_observing;  /* Nothing is enforced. */
     bool ticks_late;    /* Events may come before a TICK that is due. */
     bool is_compared;   /* With the reference, after every event. */
     uint64_t check_every;
@@ -37,7 +40,9 @@ enum {
     WORLD_CLIENTS = 4096,
     WORLD_USAGES = 8192,
     WORLD_SERVICES = 64,
-    WORLD_PAST = 32
+    WORLD_PAST = 32,
+    WORLD_ERRANDS = 1024,
+    WORLD_PROCS = 16384
 };
 
 enum client_state {
@@ -66,6 +71,27 @@ struct usage {
     uint32_t mib;
 };
 
+/* A rung on its way: what comes of it, and when that is said. */
+struct errand {
+    uint64_t lease;
+    uint64_t token;
+    uint64_t due_ms;
+    enum rung rung;
+    enum rung_result result;
+    bool is_undo;
+    bool is_lost;    /* It is done, but nobody says so. */
+    bool is_doubled; /* It is said twice. */
+};
+
+/* The processes behind a lease, which may outlive it. */
+struct proc {
+    uint64_t lease;
+    uint32_t still; /* CORE_ROW_FROZEN, CORE_ROW_CHECKPOINTED: the truth. */
+    bool is_told;   /* The coordinator said that it leaves them so. */
+    bool is_dead;
+    bool owes_death; /* CORE_PROCESS_GONE is to come. */
+};
+
 struct world {
     const struct world_profile *profile;
     struct client clients[WORLD_CLIENTS];
@@ -75,8 +101,13 @@ struct world {
     uint32_t streams[WORLD_SERVICES];
     struct client past[WORLD_PAST]; /* Ended ones, for stale calls. */
     uint64_t past_count;
+    struct errand errands[WORLD_ERRANDS];
+    size_t errand_count;
+    struct proc procs[WORLD_PROCS];
+    size_t proc_count;
     uint64_t ref_next;
     struct core_config reload; /* Of the newest CORE_CONFIGURE drawn. */
+    struct core_usage named[CORE_USAGES_MAX]; /* Of the newest sample. */
 };
 
 /* Fill @config with the devices and classes of a profile, as @random has it. */
@@ -101,6 +132,10 @@ void world_hear(struct world *world,
                 const struct core_event *event,
                 int rc,
                 const struct core_effects *effects);
+
+/* Fail the run unless every frozen or checkpointed process is known to the
+ * coordinator, or was handed over to an operator. */
+void world_check(const struct world *world, const struct rig *rig);
 
 /* All connections and streams have gone: only jobs and holders are left. */
 void world_disconnect(struct world *world, const struct rig *rig);

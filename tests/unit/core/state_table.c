@@ -1,6 +1,32 @@
 #include "unit/core/state_table.h"
 
+#include "core/ladder.h"
 #include "core/lease.h"
+
+/* The rungs of the ladder: which state walks them, and what is undone. */
+static void print_rungs(struct buf *out)
+{
+    int i;
+
+    buf_text(out, "\n# The rungs of a ladder\n\n"
+                  "Printed from the table in `src/core/ladder.c`. A ladder has "
+                  "each rung at most once, in\n"
+                  "this order; every rule is in "
+                  "[decision 4](decisions/0004-the-ladder.md).\n\n"
+                  "| rung | what is done | walked while | undone at a resume "
+                  "|\n| --- | --- | --- | --- |\n");
+    for (i = RUNG_ASK; i < RUNGS; i++) {
+        enum rung rung = (enum rung)i;
+        bool pauses = rung_pauses(rung);
+        bool reclaims = rung_reclaims(rung);
+
+        buf_printf(out, "| `%s` | %s | %s%s%s | %s |\n", rung_name(rung),
+                   rung_help(rung), pauses ? "`pausing`" : "",
+                   pauses && reclaims ? ", " : "",
+                   reclaims ? "`reclaiming`" : "",
+                   rung_needs_undo(rung) ? "yes" : "no");
+    }
+}
 
 void state_table_print(struct buf *out)
 {
@@ -29,4 +55,5 @@ void state_table_print(struct buf *out)
         }
         buf_text(out, " |\n");
     }
+    print_rungs(out);
 }

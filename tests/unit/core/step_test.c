@@ -294,6 +294,104 @@ static void states_that_do_not_allow_it(void **state)
     refuses(*state, event, E_STATE); /* It is not paused. */
 }
 
+static struct core_event
+rung(uint64_t lease, uint64_t token, enum rung what, enum rung_result result)
+{
+    struct core_event event = {.type = CORE_RUNG};
+
+    event.rung.lease = lease;
+    event.rung.token = token;
+    event.rung.rung = what;
+    event.rung.result = result;
+    return event;
+}
+
+/* C2: what is said of a rung counts only with the token it was begun with. */
+static void rungs_are_answered_with_the_newest_token(void **state)
+{
+    uint64_t token;
+    uint64_t lease = hold(*state, &token);
+    uint64_t waiter;
+
+    refuses(*state, rung(99, 1, RUNG_TERM, RUNG_OK), E_NOT_FOUND);
+    refuses(*state, rung(lease, token, RUNG_NONE, RUNG_OK), E_INVALID);
+    refuses(*state, rung(lease, token, RUNGS, RUNG_OK), E_INVALID);
+    refuses(*state, rung(lease, token, RUNG_TERM, RUNG_RESULTS), E_INVALID);
+    refuses(*state, rung(lease, token - 1, RUNG_TERM, RUNG_OK), E_STALE);
+    assert_int_equal(feed(*state, request(2, 2)), E_OK);
+    waiter = ((struct fixture *)*state)->effects.lease;
+    refuses(*state, rung(waiter, 0, RUNG_TERM, RUNG_OK), E_STATE);
+    assert_int_equal(feed(*state, rung(lease, token, RUNG_TERM, RUNG_OK)),
+                     E_OK);
+    assert_true(((struct fixture *)*state)->effects.is_repeat);
+    assert_int_equal(feed(*state, release(lease, token)), E_OK);
+    refuses(*state, rung(lease, token, RUNG_TERM, RUNG_OK), E_ENDED);
+}
+
+static void only_who_stands_still_is_thawed(void **state)
+{
+    struct core_event event = {.type = CORE_ADMIN};
+    uint64_t token;
+
+    event.admin.action = CORE_THAW;
+    event.admin.lease = 99;
+    refuses(*state, event, E_NOT_FOUND);
+    event.admin.lease = hold(*state, &token);
+    refuses(*state, event, E_STATE);
+    assert_int_equal(feed(*state, release(event.admin.lease, token)), E_OK);
+    refuses(*state, event, E_ENDED);
+}
+
+static enum core_guarantee guarantee(struct fixture *fixture, uint64_t lease)
+{
+    struct core_lease_view view;
+
+    assert_int_equal(core_lease_view(fixture->core, lease, &view), E_OK);
+    return view.guarantee;
+}
+
+/* C3: the guarantee follows what is known of the processes. */
+static void watched_leases_are_supervised(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_event event = {.type = CORE_WATCH};
+    uint64_t token;
+
+    event.watch.lease = 99;
+    event.watch.is_watched = true;
+    refuses(fixture, event, E_NOT_FOUND);
+    event.watch.lease = hold(fixture, &token);
+    /* Nothing is measured here. */
+    assert_int_equal(guarantee(fixture, event.watch.lease), CORE_ADVISORY);
+    assert_int_equal(feed(fixture, event), E_OK);
+    assert_int_equal(guarantee(fixture, event.watch.lease), CORE_SUPERVISED);
+    event.watch.is_watched = false;
+    assert_int_equal(feed(fixture, event), E_OK);
+    assert_int_equal(guarantee(fixture, event.watch.lease), CORE_ADVISORY);
+}
+
+/* Who says pause does not mean kill. */
+static void a_pause_is_not_made_by_force(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_event event = {.type = CORE_ADMIN};
+    struct core_config config = config_one();
+    struct core_event ask = request(1, 1);
+
+    ask.submit.ladder = CORE_LADDER(0);
+    refuses(fixture, ask, E_INVALID); /* There is none. */
+    config.ladder_count = 1;
+    config.ladders[0] = (struct core_ladder){1, {{RUNG_KILL, 0}}};
+    event.admin.action = CORE_CONFIGURE;
+    event.admin.config = &config;
+    assert_int_equal(feed(fixture, event), E_OK);
+    ask.submit.is_reachable = true;
+    assert_int_equal(feed(fixture, ask), E_OK);
+    event.admin.action = CORE_PAUSE;
+    event.admin.lease = fixture->effects.lease;
+    refuses(fixture, event, E_STATE);
+}
+
 static void rows_no_version_wrote_are_invalid(void **state)
 {
     struct core_event event = {.type = CORE_RESTORE};
@@ -313,6 +411,12 @@ static void rows_no_version_wrote_are_invalid(void **state)
     event.restore.lease.state = LEASE_ENDED;
     refuses(*state, event, E_INVALID);
     event.restore.lease.state = LEASE_QUEUED;
+    event.restore.lease.rungs = 0x15; /* term, ask: it does not rise. */
+    refuses(*state, event, E_INVALID);
+    event.restore.lease.rungs = LADDER_DEFAULT;
+    event.restore.lease.rung = RUNGS;
+    refuses(*state, event, E_INVALID);
+    event.restore.lease.rung = RUNG_NONE;
     event.restore.lease.job = 1;
     assert_int_equal(feed(*state, event), E_OK);
     refuses(*state, event, E_INVALID); /* Twice the same id. */
@@ -330,6 +434,11 @@ static void configurations_out_of_range_are_invalid(void **state)
 
     (void)state;
     config.devices[0].capacity_mib = 0;
+    assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
+    config = config_one();
+    config.ladder_count = CORE_LADDERS_MAX + 1;
+    assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
+    config.ladder_count = 1; /* A ladder without a rung. */
     assert_int_equal(core_create(&config, &alloc_libc, 1, 1, &core), E_INVALID);
     config = config_one();
     config.devices[0].reserve_mib = 1000;
@@ -385,6 +494,10 @@ int main(void)
         STEP_TEST(what_was_taken_back_is_revoked),
         STEP_TEST(what_ended_otherwise_has_ended),
         STEP_TEST(states_that_do_not_allow_it),
+        STEP_TEST(rungs_are_answered_with_the_newest_token),
+        STEP_TEST(only_who_stands_still_is_thawed),
+        STEP_TEST(watched_leases_are_supervised),
+        STEP_TEST(a_pause_is_not_made_by_force),
         STEP_TEST(rows_no_version_wrote_are_invalid),
         cmocka_unit_test(configurations_out_of_range_are_invalid),
         cmocka_unit_test(creation_survives_every_failing_allocation),

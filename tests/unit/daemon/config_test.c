@@ -80,6 +80,7 @@ static void defaults_hold_without_a_file(void **state)
     assert_int_equal(config.vram.settle_ms, 5000);
     assert_int_equal(config.vram.residue_mib, 600);
     assert_int_equal(config.vram.reserve_mib, 256);
+    assert_int_equal(config.resume_margin_percent, 5);
     assert_int_equal(config.ttl_ms, 30000);
     assert_int_equal(config.timeout_ms, 30000);
     assert_int_equal(config.pause_grace_ms, 10000);
@@ -586,8 +587,9 @@ static void core_is_given_classes_and_limits(void **state)
     struct core_config core = {.device_count = 3};
 
     (void)state;
-    load_quiet("limits: {waiters: 7000}\n", &config);
+    load_quiet("{limits: {waiters: 7000}, resume_margin: 7}\n", &config);
     config_core_get(&config, &core);
+    assert_int_equal(core.resume_margin_percent, 7);
     assert_int_equal(core.device_count, 3);
     assert_int_equal(core.class_count, 4);
     assert_int_equal(core.classes[2].weight, 70);
