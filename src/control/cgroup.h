@@ -17,16 +17,17 @@
 #include <stdbool.h>
 
 enum {
-    CGROUP_DIR_SIZE = 2 * PROC_PATH_SIZE /* A mount and a path, with NUL. */
+    CGROUP_DIR_SIZE = 2 * PROC_PATH_SIZE, /* A mount and a path, with NUL. */
+    CGROUP_FILE_SIZE = CGROUP_DIR_SIZE + 64
 };
 
 struct cgroup {
     char dir[CGROUP_DIR_SIZE]; /* In the file system; "" = none. */
 };
 
-/* Say whether @path, of version 2, is the cgroup that the process @maker made
+/* Say whether @path, of version 2, is one that the process number @maker made
  * for its child. */
-bool cgroup_is_made_by(const char *path, const struct proc_id *maker);
+bool cgroup_is_made_by(const char *path, pid_t maker);
 
 /* Find the directory of the cgroup @path, as /proc/PID/cgroup writes it.  It
  * need not be there.  @root as in proc.h.
@@ -38,8 +39,17 @@ bool cgroup_is_made_by(const char *path, const struct proc_id *maker);
 MUST_USE int
 cgroup_find(const char *root, const char *path, struct cgroup *out);
 
-/* Create a cgroup for the child of this process, in that of this process.
- * On an error the cause, a part of a sentence, is appended to @why.
+/* Write the directory @name in that of @top to @out.
+ *
+ * Errors:
+ *   E_TOO_BIG  it is too long.
+ */
+MUST_USE int
+cgroup_below(const struct cgroup *top, const char *name, struct cgroup *out);
+
+/* Create a cgroup for the child of this process, in that of this process, and
+ * remove those beside it whose makers have gone.  On an error the cause, a part
+ * of a sentence, is appended to @why.
  *
  * Errors:
  *   E_UNSUPPORTED  it is not possible here: there is no version 2, or this
@@ -47,8 +57,7 @@ cgroup_find(const char *root, const char *path, struct cgroup *out);
  */
 MUST_USE int cgroup_create(struct cgroup *out, struct buf *why);
 
-/* Move this process there; a child calls it before exec.  Only calls what may
- * be called after fork().
+/* Move this process there; a child calls it before exec.
  *
  * Errors:
  *   E_IO  the kernel refused; errno says why.
@@ -59,6 +68,7 @@ MUST_USE int cgroup_enter(const struct cgroup *cgroup);
  *
  * Errors:
  *   E_NOT_FOUND  it has been removed.
+ *   E_FORBIDDEN  not allowed for this user.
  *   E_IO         it cannot be read.
  */
 MUST_USE int cgroup_is_populated(const struct cgroup *cgroup, bool *out);
@@ -68,7 +78,8 @@ MUST_USE int cgroup_is_frozen(const struct cgroup *cgroup, bool *out);
 
 /* Write the path of the file whose change tells of both to @out; inotify
  * reports it as modified. */
-void cgroup_events_path(const struct cgroup *cgroup, char out[CGROUP_DIR_SIZE]);
+void cgroup_events_path(const struct cgroup *cgroup,
+                        char out[CGROUP_FILE_SIZE]);
 
 /* Called with each process; returns false to end the walk. */
 typedef bool (*cgroup_seen)(void *arg, pid_t pid);
@@ -101,8 +112,9 @@ MUST_USE int cgroup_freeze(const struct cgroup *cgroup, bool is_frozen);
 /* Remove it and what lies below it; one that is not there is removed.
  *
  * Errors:
- *   E_BUSY  processes are in it.
- *   E_IO    it cannot be removed.
+ *   E_BUSY       processes are in it.
+ *   E_FORBIDDEN  not allowed for this user.
+ *   E_IO         it cannot be removed.
  */
 MUST_USE int cgroup_remove(const struct cgroup *cgroup);
 

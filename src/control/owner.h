@@ -4,8 +4,8 @@
  * leases, and what is configured and known of the services, say to which lease
  * or service it belongs, or that nobody knows it.  In this order:
  *
- *   1. the lease whose own cgroup it is in, the innermost where they nest;
- *   2. the lease whose named process it is, or the nearest it descends from;
+ *   1. the lease whose named process it is, or the nearest it descends from;
+ *   2. the lease whose own cgroup it is in, the innermost where they nest;
  *   3. the lease whose process group it is in;
  *   4. the first of the services' rules that matches (`processes:`);
  *   5. the service that spoke from this process, or the nearest it descends
@@ -17,7 +17,7 @@
 #ifndef GPUCOORD_CONTROL_OWNER_H
 #define GPUCOORD_CONTROL_OWNER_H
 
-#include "control/proc.h"
+#include "control/proc_set.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -49,18 +49,6 @@ struct proc_facts {
                                         feed; what does not fit is left out. */
 };
 
-/* The processes of one lease, by what keeps them together: the one that was
- * named, its process group where it leads one, and its cgroup where that is
- * its own.  Whoever is in one of them belongs to the set. */
-struct proc_set {
-    struct proc_id id; /* The named one. */
-    uid_t uid;         /* Its real user. */
-    pid_t pgid;        /* 0 = it leads no group. */
-    pid_t sid;         /* The group's session: who reuses the number of the
-                          group has another one. */
-    char cgroup[PROC_PATH_SIZE]; /* Of version 2; "" = none of its own. */
-};
-
 /* Say whether @a and @b are the same process; none is never the same. */
 bool proc_is_same(const struct proc_id *a, const struct proc_id *b);
 
@@ -82,17 +70,6 @@ MUST_USE int proc_read_stat(const char *root, pid_t pid, struct proc_stat *out);
  * Errors: as proc_read_stat().
  */
 MUST_USE int proc_read(const char *root, pid_t pid, struct proc_facts *out);
-
-/* Say what belongs to the process whose facts are @facts: its group, where it
- * leads it, and its cgroup, where `gpucoord run` made that for it. */
-void proc_set_init(struct proc_set *set, const struct proc_facts *facts);
-
-/* Say whether @stat is in the process group of @set, and alive. */
-bool proc_set_has_group(const struct proc_set *set,
-                        const struct proc_stat *stat);
-
-/* Say whether the cgroup path @cgroup is that of @set, or lies in it. */
-bool proc_set_has_cgroup(const struct proc_set *set, const char *cgroup);
 
 /* Write the ancestors of @pid to @out, nearest first, at most @max, and return
  * how many there are.  Ends where one is hidden, or is younger than its child:

@@ -13,7 +13,7 @@
 #define GPUCOORD_CONTROL_WATCH_H
 
 #include "base/err.h"
-#include "control/proc.h"
+#include "control/proc_set.h"
 
 #include <stdint.h>
 
