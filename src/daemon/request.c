@@ -1,4 +1,5 @@
 /* request.c - POST /gpu/request: from a body to a request for the core. */
+#include "control/watch.h"
 #include "daemon/answer.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -6,7 +7,6 @@
 #include "daemon/names.h"
 #include "daemon/routes.h"
 #include "daemon/waiters.h"
-#include "daemon/watch.h"
 #include "http/http.h"
 #include "proto/api.h"
 
@@ -145,17 +145,20 @@ static int open_watched(struct daemon *daemon,
                         struct waiters_request *out,
                         struct api_error *error)
 {
-    int rc;
+    pid_t pid = asked->watch_pid == 0 ? request->pid : (pid_t)asked->watch_pid;
+    int rc = E_FORBIDDEN;
 
     if ((asked->fields & API_HAS_WATCH_PID) == 0) {
         return E_OK;
     }
-    rc = watch_open(daemon->watch, request, asked->watch_pid, &out->watched);
-    return rc == E_INVALID
-               ? blame(error, "watch_pid",
-                       "not a process of yours, asked for over the Unix "
-                       "socket")
-               : rc;
+    if (request->is_unix) {
+        rc = watch_open(daemon->watch, pid, request->uid, &out->watched);
+    }
+    if (rc == E_OK || rc == E_NOMEM) {
+        return rc;
+    }
+    return blame(error, "watch_pid",
+                 "not a process of yours, asked for over the Unix socket");
 }
 
 void request_handle(struct daemon *daemon,
