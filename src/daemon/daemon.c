@@ -17,6 +17,7 @@
 #include "daemon/routes.h"
 #include "daemon/tell.h"
 #include "daemon/waiters.h"
+#include "daemon/watching.h"
 #include "device/device.h"
 #include "http/http.h"
 #include "store/store.h"
@@ -131,16 +132,6 @@ static void config_destroy(struct config *config)
     free(config);
 }
 
-/* All processes of @lease have died. */
-static void on_gone(void *arg, uint64_t lease)
-{
-    struct daemon *daemon = arg;
-    struct core_event event = {.type = CORE_PROCESS_GONE,
-                               .process_gone = {lease}};
-
-    (void)driver_feed(daemon->driver, &event, NULL);
-}
-
 /* ---- Life --------------------------------------------------------------- */
 
 int daemon_create(struct config *config, struct daemon **out)
@@ -167,9 +158,7 @@ int daemon_create(struct config *config, struct daemon **out)
     rc = rc != E_OK ? rc : names_create(&daemon->names);
     rc = rc != E_OK ? rc : events_create(clock_wall_ms(), &daemon->events);
     rc = rc != E_OK ? rc : observed_create(&daemon->observed);
-    rc = rc != E_OK ? rc
-                    : watch_create(loop_base(daemon->loop), PROC_ROOT, on_gone,
-                                   daemon, &daemon->watch);
+    rc = rc != E_OK ? rc : watching_create(daemon);
     if (rc != E_OK) {
         daemon_destroy(daemon);
         return rc;

@@ -7,6 +7,7 @@
 #include "daemon/names.h"
 #include "daemon/routes.h"
 #include "daemon/waiters.h"
+#include "daemon/watching.h"
 #include "http/http.h"
 #include "proto/api.h"
 
@@ -145,20 +146,10 @@ static int open_watched(struct daemon *daemon,
                         struct waiters_request *out,
                         struct api_error *error)
 {
-    pid_t pid = asked->watch_pid == 0 ? request->pid : (pid_t)asked->watch_pid;
-    int rc = E_FORBIDDEN;
-
-    if ((asked->fields & API_HAS_WATCH_PID) == 0) {
-        return E_OK;
-    }
-    if (request->is_unix) {
-        rc = watch_open(daemon->watch, pid, request->uid, &out->watched);
-    }
-    if (rc == E_OK || rc == E_NOMEM) {
-        return rc;
-    }
-    return blame(error, "watch_pid",
-                 "not a process of yours, asked for over the Unix socket");
+    return (asked->fields & API_HAS_WATCH_PID) == 0
+               ? E_OK
+               : watching_open(daemon, request, asked->watch_pid, &out->watched,
+                               error);
 }
 
 void request_handle(struct daemon *daemon,
