@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-    SCANS_MAX = 8, /* Members that die as they are found. */
+    JOINED_MAX = 4, /* A lease has no more; the oldest goes. */
+    SCANS_MAX = 8,  /* Members that die as they are found. */
     RETRY_US = 100000,
     NO_WATCH = -1
 };
@@ -30,7 +31,8 @@ struct watched {
     struct pin member;   /* Of the group: any one that lives. */
     struct event *retry; /* No descriptor was left to look with. */
     struct cgroup cgroup;
-    int wd; /* Of the cgroup; NO_WATCH = none. */
+    int wd;               /* Of the cgroup; NO_WATCH = none. */
+    struct watched *next; /* Of the same lease, older. */
     uint64_t lease;
     bool is_due; /* To be looked at. */
 };
@@ -270,7 +272,9 @@ static void look(struct watched *watched)
                  ? ", and all that belonged to it"
                  : "");
     watch_drop(watched);
-    watch->gone(watch->arg, lease);
+    if (idmap_find(&watch->by_lease, 0, lease) == NULL) {
+        watch->gone(watch->arg, lease);
+    }
 }
 
 static void on_named_died(evutil_socket_t fd, short what, void *arg)
@@ -332,14 +336,30 @@ int watch_open(struct watch *watch, pid_t pid, uid_t uid, struct watched **out)
     return E_OK;
 }
 
+/* Take @watched off its lease. */
+static void leave_lease(struct watched *watched)
+{
+    struct idmap *leases = &watched->watch->by_lease;
+    struct watched *newest = idmap_remove(leases, 0, watched->lease);
+    struct watched **place = &newest;
+
+    while (*place != watched) {
+        place = &(*place)->next;
+    }
+    *place = watched->next;
+    if (newest != NULL) {
+        idmap_put(leases, 0, watched->lease, newest);
+    }
+    list_remove(&watched->all);
+}
+
 void watch_drop(struct watched *watched)
 {
     if (watched == NULL) {
         return;
     }
     if (list_is_linked(&watched->all)) {
-        list_remove(&watched->all);
-        (void)idmap_remove(&watched->watch->by_lease, 0, watched->lease);
+        leave_lease(watched);
     }
     leave_cgroup(watched);
     pin_close(&watched->named);
@@ -355,7 +375,32 @@ void watch_drop(struct watched *watched)
 void watch_lease(struct watch *watch, struct watched *watched, uint64_t lease)
 {
     watch_forget(watch, lease);
+    watch_join(watch, watched, lease);
+}
+
+/* Drop what is watched of the lease already as @id, and the oldest of too
+ * many. */
+static void
+make_room(struct watch *watch, uint64_t lease, const struct proc_id *id)
+{
+    struct watched *at = idmap_find(&watch->by_lease, 0, lease);
+    unsigned count = 0;
+
+    while (at != NULL) {
+        struct watched *older = at->next;
+
+        if (proc_is_same(&at->said.id, id) || ++count == JOINED_MAX) {
+            watch_drop(at);
+        }
+        at = older;
+    }
+}
+
+void watch_join(struct watch *watch, struct watched *watched, uint64_t lease)
+{
+    make_room(watch, lease, &watched->said.id);
     watched->lease = lease;
+    watched->next = idmap_remove(&watch->by_lease, 0, lease);
     idmap_put(&watch->by_lease, 0, lease, watched);
     list_append(&watch->all, &watched->all);
     if (pin_listen(&watched->named) != E_OK) {
@@ -368,14 +413,20 @@ void watch_rename(struct watch *watch, uint64_t from, uint64_t to)
     struct watched *watched = idmap_remove(&watch->by_lease, 0, from);
 
     if (watched != NULL) {
-        watched->lease = to;
         idmap_put(&watch->by_lease, 0, to, watched);
+    }
+    for (; watched != NULL; watched = watched->next) {
+        watched->lease = to;
     }
 }
 
 void watch_forget(struct watch *watch, uint64_t lease)
 {
-    watch_drop(idmap_find(&watch->by_lease, 0, lease));
+    struct watched *newest;
+
+    while ((newest = idmap_find(&watch->by_lease, 0, lease)) != NULL) {
+        watch_drop(newest);
+    }
 }
 
 const struct proc_set *watch_find(const struct watch *watch, uint64_t lease)

@@ -54,8 +54,12 @@ void watch_destroy(struct watch *watch);
 MUST_USE int
 watch_open(struct watch *watch, pid_t pid, uid_t uid, struct watched **out);
 
-/* Watch @watched, taken, for @lease; an earlier one of the lease ends. */
+/* Watch @watched, taken, for @lease; what was watched for it before ends. */
 void watch_lease(struct watch *watch, struct watched *watched, uint64_t lease);
+
+/* Watch @watched, taken, for @lease as well: it is gone once all are.  A few
+ * processes a lease; of more the oldest are forgotten. */
+void watch_join(struct watch *watch, struct watched *watched, uint64_t lease);
 
 /* The lease @from goes on under the number @to. */
 void watch_rename(struct watch *watch, uint64_t from, uint64_t to);
@@ -66,16 +70,17 @@ void watch_drop(struct watched *watched);
 /* The lease has ended: stop watching for it. */
 void watch_forget(struct watch *watch, uint64_t lease);
 
-/* Return the processes that are watched for @lease, borrowed until it is
- * forgotten or gone; NULL where there are none. */
+/* Return the processes that were named last for @lease, borrowed until they
+ * are forgotten or gone; NULL where there are none. */
 const struct proc_set *watch_find(const struct watch *watch, uint64_t lease);
 
-/* Called with each lease; both are borrowed for the call. */
+/* Called with each set of processes; both are borrowed for the call. */
 typedef void (*watch_each_seen)(void *arg,
                                 uint64_t lease,
                                 const struct proc_set *set);
 
-/* Walk over all leases that are watched, oldest watch first. */
+/* Walk over all that is watched, oldest first; a lease may come several
+ * times. */
 void watch_each(const struct watch *watch, watch_each_seen seen, void *arg);
 
 #endif

@@ -109,7 +109,7 @@ struct api_renew {
     uint64_t lease;
     uint64_t token;
     uint32_t ttl_ms;    /* 0 = not given. */
-    uint32_t watch_pid; /* The holder's process from now on; 0 = as before. */
+    uint32_t watch_pid; /* One more process of the holder; 0 = none. */
 };
 
 /* POST /gpu/ack. */

@@ -215,7 +215,7 @@ def test_hold_by_connection(coordinator):
           "the lease ends with the connection")
 
 
-def test_a_renewal_can_name_another_process(coordinator):
+def test_a_renewal_can_name_one_more_process(coordinator):
     """C3: `run` has a child only once it has the lease."""
     first = subprocess.Popen(["sleep", "1000"])
     second = subprocess.Popen(["sleep", "1000"])
@@ -235,7 +235,7 @@ def test_a_renewal_can_name_another_process(coordinator):
         second.kill()
         second.wait()
         until(lambda: coordinator.lease(grant["lease"])["state"] == "ended",
-              "the lease ends with its new process")
+              "the lease ends with the last of its processes")
     finally:
         for process in (first, second):
             process.kill()

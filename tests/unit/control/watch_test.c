@@ -388,6 +388,58 @@ static void a_lease_can_change_its_number_and_its_process(void **state)
     assert_int_equal(told[1], 0);
 }
 
+static void join(uint64_t lease, pid_t pid)
+{
+    struct watched *watched;
+
+    assert_int_equal(watch_open(watch, pid, getuid(), &watched), E_OK);
+    watch_join(watch, watched, lease);
+}
+
+/* `run` and its child: either may be killed first. */
+static void a_lease_of_several_processes_is_gone_with_the_last(void **state)
+{
+    pid_t pids[3] = {rig_fork(false), rig_fork(false), rig_fork(false)};
+
+    (void)state;
+    watch_for(1, pids[0]);
+    join(1, pids[1]);
+    join(1, pids[2]);
+    join(1, pids[1]); /* Again: the same. */
+    assert_int_equal(watch_find(watch, 1)->id.pid, pids[1]);
+    watch_rename(watch, 1, 2);
+    rig_kill(pids[2]);
+    run_what_is_due();
+    rig_kill(pids[1]);
+    run_what_is_due();
+    assert_int_equal(told[2], 0);
+    assert_int_equal(watch_find(watch, 2)->id.pid, pids[0]);
+    rig_kill(pids[0]);
+    until_told(2);
+    run_what_is_due();
+    assert_int_equal(told[1], 0);
+    assert_int_equal(told[2], 1);
+}
+
+static void of_too_many_processes_the_oldest_is_forgotten(void **state)
+{
+    pid_t pids[5];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 5; i++) {
+        pids[i] = rig_fork(false);
+        join(1, pids[i]);
+    }
+    for (i = 1; i < 5; i++) {
+        assert_int_equal(told[1], 0);
+        rig_kill(pids[i]);
+        run_what_is_due();
+    }
+    until_told(1);
+    rig_kill(pids[0]);
+}
+
 static void add_up(void *arg, uint64_t lease, const struct proc_set *set)
 {
     uint64_t *sum = arg;
@@ -509,6 +561,8 @@ int main(void)
         WATCHING(leases_of_one_cgroup_can_end_each_other),
         WATCHING(a_lease_that_ended_is_not_told_of),
         WATCHING(a_lease_can_change_its_number_and_its_process),
+        WATCHING(a_lease_of_several_processes_is_gone_with_the_last),
+        WATCHING(of_too_many_processes_the_oldest_is_forgotten),
         WATCHING(all_leases_can_be_walked),
         WATCHING(nobody_cannot_be_watched),
         WATCHING(others_processes_cannot_be_watched),
