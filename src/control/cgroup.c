@@ -16,16 +16,21 @@ enum {
 
 /* ---- Where version 2 is mounted ------------------------------------------ */
 
+static bool is_octal(char digit)
+{
+    return digit >= '0' && digit <= '7';
+}
+
 /* Undo the \040 of the kernel's tables, in place. */
 static void unescape(char *text)
 {
     char *to = text;
 
     while (*text != '\0') {
-        unsigned int byte;
-
-        if (text[0] == '\\' && sscanf(text + 1, "%3o", &byte) == 1) {
-            *to++ = (char)byte;
+        if (text[0] == '\\' && is_octal(text[1]) && is_octal(text[2]) &&
+            is_octal(text[3])) {
+            *to++ = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 +
+                           (text[3] - '0'));
             text += 4;
         } else {
             *to++ = *text++;
@@ -253,14 +258,16 @@ static bool visit_members(void *arg, const struct cgroup *cgroup)
 {
     const struct members *members = arg;
     char path[CGROUP_FILE_SIZE];
+    char line[32];
     bool goes_on = true;
     FILE *file;
-    int pid;
 
     file_path(cgroup, "cgroup.procs", path);
     file = fopen(path, "re");
-    /* 0 is a process outside this pid namespace. */
-    while (file != NULL && goes_on && fscanf(file, "%d", &pid) == 1) {
+    while (file != NULL && goes_on && fgets(line, sizeof line, file) != NULL) {
+        pid_t pid = (pid_t)strtol(line, NULL, 10);
+
+        /* 0 is a process outside this pid namespace. */
         goes_on = pid == 0 || members->seen(members->arg, pid);
     }
     if (file != NULL) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,17 +21,22 @@ enum {
 /* Read the name of a cgroup of ours: who made it. */
 static bool parse_name(const char *name, struct proc_id *maker)
 {
-    int pid;
-    uint64_t start;
-    int size = 0;
+    static const char prefix[] = MADE_PREFIX;
+    const char *start;
+    const char *pid;
+    char *end;
 
-    if (sscanf(name, MADE_PREFIX "%d-%" SCNu64 "%n", &pid, &start, &size) !=
-            2 ||
-        name[size] != '\0') {
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0) {
         return false;
     }
-    *maker = (struct proc_id){pid, start};
-    return true;
+    pid = name + sizeof prefix - 1;
+    maker->pid = (pid_t)strtol(pid, &end, 10);
+    if (end == pid || *end != '-') {
+        return false;
+    }
+    start = end + 1;
+    maker->start_ticks = strtoull(start, &end, 10);
+    return end != start && *end == '\0';
 }
 
 bool cgroup_is_made_by(const char *path, pid_t maker)

@@ -88,25 +88,33 @@ static int read_file(int dir, const char *name, char *text, size_t size)
 /* Take what follows the name, which may have blanks and brackets itself. */
 static int parse_stat(const char *text, struct proc_stat *out)
 {
+    enum {
+        FIRST = 4, /* Fields count from 1; 3 is the state, a letter. */
+        PARENT = 4,
+        PGID = 5,
+        SID = 6,
+        START = 22
+    };
     const char *rest = strrchr(text, ')');
-    unsigned long long start;
-    int parent;
-    int pgid;
-    int sid;
-    char state;
+    long long fields[START + 1];
+    char *end;
+    int i;
 
-    if (rest == NULL ||
-        sscanf(rest, /* Fields 3 to 6, and 22. */
-               ") %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-               "%*d %*d %*d %*d %llu",
-               &state, &parent, &pgid, &sid, &start) != 5) {
+    if (rest == NULL || strlen(rest) < 3) {
         return E_CORRUPT;
     }
-    out->state = state;
-    out->parent = parent;
-    out->pgid = pgid;
-    out->sid = sid;
-    out->id.start_ticks = start;
+    out->state = rest[2];
+    rest += 3;
+    for (i = FIRST; i <= START; i++, rest = end) {
+        fields[i] = strtoll(rest, &end, 10);
+        if (end == rest) {
+            return E_CORRUPT;
+        }
+    }
+    out->parent = (pid_t)fields[PARENT];
+    out->pgid = (pid_t)fields[PGID];
+    out->sid = (pid_t)fields[SID];
+    out->id.start_ticks = (uint64_t)fields[START];
     return E_OK;
 }
 
@@ -133,20 +141,22 @@ int proc_read_stat(const char *root, pid_t pid, struct proc_stat *out)
 
 static int read_uid(int dir, uid_t *out)
 {
+    static const char key[] = "\nUid:";
     char text[TEXT_SIZE];
-    unsigned int uid;
-    const char *line;
+    const char *number;
+    char *end;
     int rc = read_file(dir, "status", text, sizeof text);
 
     if (rc != E_OK) {
         return rc;
     }
-    line = strstr(text, "\nUid:");
-    if (line == NULL || sscanf(line, "\nUid: %u", &uid) != 1) {
+    number = strstr(text, key);
+    if (number == NULL) {
         return E_CORRUPT;
     }
-    *out = uid;
-    return E_OK;
+    number += sizeof key - 1;
+    *out = (uid_t)strtoul(number, &end, 10); /* The real one is the first. */
+    return end == number ? E_CORRUPT : E_OK;
 }
 
 /* Copy the path @path, which ends at @end, where it fits. */
