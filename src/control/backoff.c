@@ -1,8 +1,9 @@
 #include "control/backoff.h"
 
-static uint64_t quiet_from(const struct backoff *backoff)
+bool backoff_is_over(const struct backoff *backoff, uint64_t now_ms)
 {
-    return backoff->last_at_ms + backoff->wait_ms + BACKOFF_QUIET_MS;
+    return backoff->wait_ms == 0 ||
+           now_ms >= backoff->last_at_ms + backoff->wait_ms + BACKOFF_QUIET_MS;
 }
 
 uint64_t backoff_ready_at(const struct backoff *backoff, uint64_t now_ms)
@@ -14,7 +15,7 @@ uint64_t backoff_ready_at(const struct backoff *backoff, uint64_t now_ms)
 
 void backoff_note(struct backoff *backoff, uint64_t now_ms)
 {
-    if (backoff->wait_ms == 0 || now_ms >= quiet_from(backoff)) {
+    if (backoff_is_over(backoff, now_ms)) {
         backoff->wait_ms = BACKOFF_FIRST_MS;
     } else {
         backoff->wait_ms = backoff->wait_ms >= BACKOFF_MAX_MS / 2

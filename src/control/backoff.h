@@ -6,6 +6,7 @@
 #ifndef GPUCOORD_CONTROL_BACKOFF_H
 #define GPUCOORD_CONTROL_BACKOFF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -21,6 +22,9 @@ struct backoff {
 
 /* Return the instant, @now_ms or later, at which it may be done again. */
 uint64_t backoff_ready_at(const struct backoff *backoff, uint64_t now_ms);
+
+/* Say whether nothing was done for so long that it is as if never. */
+bool backoff_is_over(const struct backoff *backoff, uint64_t now_ms);
 
 /* Note that it is done at @now_ms. */
 void backoff_note(struct backoff *backoff, uint64_t now_ms);

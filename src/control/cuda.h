@@ -43,12 +43,14 @@ struct cuda_config {
                                 * cuda_call_main(); NULL = this program's. */
     const char *program;       /* NULL = "cuda-checkpoint". */
     const char *version_path;  /* NULL = "/sys/module/nvidia/version". */
+    const char *device_prefix; /* NULL = "/dev/nvidia". */
 };
 
 /* The way that works here. */
 struct cuda_tool {
     const char *argv[CUDA_ARGS_MAX]; /* The command's beginning. */
     bool toggles_only;               /* A program of 550: no lock by itself. */
+    const char *device_prefix;       /* As in the configuration. */
     char driver[CUDA_VERSION_SIZE];  /* "570.86.10"; "" = not known. */
 };
 
@@ -65,13 +67,14 @@ MUST_USE int cuda_find(const struct cuda_config *config,
                        struct cuda_tool *out,
                        struct buf *why);
 
-/* Ask in which state the process @id is.
+/* Ask in which state the process @id is.  A tool that only toggles has no such
+ * question: then a process with the library and with a GPU open is RUNNING, and
+ * one without a GPU is CHECKPOINTED or has never begun.
  *
  * Errors, with the cause appended to @why:
- *   E_NOT_FOUND    it has gone.
- *   E_IO           the driver failed.
- *   E_UNSUPPORTED  the tool only toggles.
- *   others         as launch_run().
+ *   E_NOT_FOUND  it has gone.
+ *   E_IO         the driver failed.
+ *   others       as launch_run().
  */
 MUST_USE int cuda_ask(const struct cuda_tool *tool,
                       const struct proc_id *id,

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "control/cgroup.h"
 #include "control/proc.h"
 
 #include <pthread.h>

@@ -230,11 +230,10 @@ void launch_kill(const struct launched *launched)
     }
 }
 
-void launch_close(struct launched *launched)
+void launch_forget(struct launched *launched)
 {
     int status;
 
-    launch_kill(launched);
     if (launched->pid != 0 && launch_reap(launched, &status) != E_OK) {
         leave(launched->pid);
     }
@@ -245,6 +244,12 @@ void launch_close(struct launched *launched)
         (void)close(launched->out_fd);
     }
     *launched = (struct launched){.pid_fd = -1, .out_fd = -1};
+}
+
+void launch_close(struct launched *launched)
+{
+    launch_kill(launched);
+    launch_forget(launched);
 }
 
 /* Append what there is to read; say whether more may come. */

@@ -48,6 +48,9 @@ void launch_kill(const struct launched *launched);
  * die at once (a driver hangs), it is left for launch_sweep(). */
 void launch_close(struct launched *launched);
 
+/* Close the descriptors and let the child run on, for launch_sweep(). */
+void launch_forget(struct launched *launched);
+
 /* Reap what launch_close() had to leave behind; costs nothing where nothing is.
  */
 void launch_sweep(void);

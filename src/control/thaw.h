@@ -4,8 +4,13 @@
 
 #include "base/err.h"
 #include "control/checkpoint.h"
+#include "control/freeze.h"
 #include "control/journal.h"
+#include "control/outcome.h"
+#include "control/patience.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Say how much is free on the fullest device of @gpus (UUIDs with commas; "" =
@@ -27,17 +32,29 @@ struct thaw {
     void *arg;
 };
 
+/* Let go on the processes of @entries (STOPPED or CGROUP), borrowed, and drop
+ * those that do from the journal. */
+void thaw_stopped(const struct journal *journal,
+                  const struct journal_entry *entries,
+                  size_t count,
+                  const struct patience *patience,
+                  struct outcome *out);
+
 /* Undo all that the journal lists, or only what it lists for @lease (0 = all),
  * lease by lease: first what is stopped, then what is checkpointed.  @failed is
  * set to how many leases are not undone; @damaged to how many lines of the
  * journal nobody can read.
  *
- * Errors:
- *   as journal_read()
+ * Errors: as journal_read().
  */
 MUST_USE int thaw_run(const struct thaw *thaw,
                       uint64_t lease,
                       size_t *failed,
                       size_t *damaged);
+
+/* Move the entries of @lease that are checkpointed (or else stopped) to the
+ * front of @list, and return how many they are. */
+size_t
+thaw_select(struct journal_list *list, uint64_t lease, bool is_checkpointed);
 
 #endif

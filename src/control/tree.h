@@ -1,9 +1,10 @@
 /* tree.h - the processes of a holder: roots, and all that came of them.
  *
  * A tree is its roots that still live, their children and theirs, the groups
- * and sessions that a root leads (so a double fork does not escape), and the
+ * and sessions that a member leads (so a double fork does not escape), and the
  * members of a cgroup where the holder has one of its own.  The coordinator
- * itself is never part of one.  It is read anew each time: children appear.
+ * itself is never part of one.  It is read again and again: children appear,
+ * and those that were seen once still belong when their parent has died.
  */
 #ifndef GPUCOORD_CONTROL_TREE_H
 #define GPUCOORD_CONTROL_TREE_H
@@ -11,6 +12,7 @@
 #include "base/err.h"
 #include "control/cgroup.h"
 #include "control/proc.h"
+#include "control/proc_set.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,12 +29,15 @@ enum {
 struct tree_target {
     struct proc_id roots[TREE_ROOTS_MAX];
     uint32_t root_count;
+    pid_t pgid; /* A group that belongs to it, also when its leader has died; */
+    pid_t sid;  /* the session of that group.  0 = none. */
     struct cgroup cgroup; /* That holds this holder alone; "" = none. */
 };
 
 struct tree_member {
     struct proc_id id;
-    bool is_stopped; /* All its threads. */
+    bool is_stopped;   /* All its threads. */
+    bool is_signalled; /* By the caller, who sets it; kept while it lives. */
 };
 
 struct tree {
@@ -41,13 +46,17 @@ struct tree {
     size_t capacity;
 };
 
+/* Fill @out with what @set, of one lease, names. */
+void tree_target_of(const struct proc_set *set, struct tree_target *out);
+
 /* Make an empty tree. */
 void tree_init(struct tree *tree);
 
 /* Free what it owns. */
 void tree_release(struct tree *tree);
 
-/* Read who belongs to @target now.  A tree of nobody is no error.
+/* Read who belongs to @target now, or to a member of @tree as it was read
+ * before.  A tree of nobody is no error.
  *
  * Errors:
  *   E_NOMEM    no memory.
