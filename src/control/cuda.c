@@ -139,6 +139,7 @@ static int find_program(const struct cuda_config *config,
     int rc;
 
     set_command(out, argv);
+    out->is_program = true;
     buf_init(&text, OUTPUT_MAX);
     rc = call(out, help, patience, &text, &status);
     if (rc == E_NOT_FOUND || rc == E_IO ||
@@ -310,7 +311,7 @@ static int read_state(const struct cuda_tool *tool,
             return E_OK;
         }
     }
-    if (tool->argv[1] == NULL && status != CUDA_CALL_OK) {
+    if (tool->is_program && status != CUDA_CALL_OK) {
         *out = CUDA_NONE;
         return E_OK;
     }

@@ -49,7 +49,8 @@ struct cuda_config {
 /* The way that works here. */
 struct cuda_tool {
     const char *argv[CUDA_ARGS_MAX]; /* The command's beginning. */
-    bool toggles_only;               /* A program of 550: no lock by itself. */
+    bool is_program;                 /* NVIDIA's, not the driver's functions; */
+    bool toggles_only;               /* that of 550: no lock by itself. */
     const char *device_prefix;       /* As in the configuration. */
     char driver[CUDA_VERSION_SIZE];  /* "570.86.10"; "" = not known. */
 };
