@@ -179,6 +179,22 @@ static int uses_cuda(struct mover *mover, const struct proc_id *id, bool *uses)
     return E_STATE;
 }
 
+static int add_entry(struct mover *mover, const struct proc_id *id)
+{
+    struct journal_entry *entries =
+        realloc(mover->entries, (mover->count + 1) * sizeof *entries);
+
+    if (entries == NULL) {
+        return E_NOMEM;
+    }
+    entries[mover->count] = *mover->form;
+    entries[mover->count].kind = JOURNAL_CHECKPOINT;
+    entries[mover->count].id = *id;
+    mover->entries = entries;
+    mover->count++;
+    return E_OK;
+}
+
 /* Append those to .entries that use CUDA and have not been looked at; all that
  * were are marked as signalled. */
 static int find_new(struct mover *mover)
@@ -188,7 +204,6 @@ static int find_new(struct mover *mover)
 
     for (i = 0; rc == E_OK && i < mover->tree.count; i++) {
         struct tree_member *member = &mover->tree.members[i];
-        struct journal_entry *entries;
         bool uses = false;
 
         if (!member->is_signalled) {
@@ -203,14 +218,7 @@ static int find_new(struct mover *mover)
                        (int)member->id.pid);
             return E_STATE;
         }
-        entries = realloc(mover->entries, (mover->count + 1) * sizeof *entries);
-        if (entries == NULL) {
-            return E_NOMEM;
-        }
-        mover->entries = entries;
-        entries[mover->count] = *mover->form;
-        entries[mover->count].kind = JOURNAL_CHECKPOINT;
-        entries[mover->count++].id = member->id;
+        rc = add_entry(mover, &member->id);
     }
     return rc;
 }
@@ -307,6 +315,7 @@ static void unwind(struct mover *mover, int rc, struct outcome *out)
 /* Find whom to move, and see that it can be; nothing is touched. */
 static int prepare(struct mover *mover)
 {
+    struct proc_id id;
     int rc = cuda_find(mover->context->cuda, mover->patience, &mover->tool,
                        &mover->why);
 
@@ -327,8 +336,9 @@ static int prepare(struct mover *mover)
                    mover->count, mover->tool.driver);
         return E_UNSUPPORTED;
     }
-    return hostram_take(mover->context->ram, &mover->entries[0].id,
-                        mover->form->vram_mib, &mover->why);
+    id = mover->entries[0].id;
+    return hostram_take(mover->context->ram, &id, mover->form->vram_mib,
+                        &mover->why);
 }
 
 void checkpoint_tree(const struct checkpoint_context *context,
@@ -370,10 +380,7 @@ void checkpoint_tree(const struct checkpoint_context *context,
 }
 
 void checkpoint_undo(const struct checkpoint_context *context,
-                     const struct journal_entry *entries,
-                     size_t count,
-                     uint64_t need_mib,
-                     uint64_t free_mib,
+                     const struct checkpoint_moved *moved,
                      const struct patience *patience,
                      struct outcome *out)
 {
@@ -382,10 +389,10 @@ void checkpoint_undo(const struct checkpoint_context *context,
     struct buf why;
     int rc;
 
-    if (free_mib < need_mib) {
+    if (moved->free_mib < moved->need_mib) {
         outcome_set(out, OUTCOME_SKIPPED,
                     "needs %" PRIu64 " MiB, only %" PRIu64 " are free",
-                    need_mib, free_mib);
+                    moved->need_mib, moved->free_mib);
         return;
     }
     buf_init(&why, OUTCOME_REASON_SIZE);
@@ -395,7 +402,8 @@ void checkpoint_undo(const struct checkpoint_context *context,
         buf_release(&why);
         return;
     }
-    back = bring_back(context, &tool, entries, count, patience, &why);
+    back = bring_back(context, &tool, moved->entries, moved->count, patience,
+                      &why);
     if (back.lost + back.stays > 0) {
         outcome_set(out, OUTCOME_FAILED, "%.190s%s", buf_string(&why),
                     back.lost > 0 ? "; the process is lost" : "");

@@ -40,16 +40,20 @@ void checkpoint_tree(const struct checkpoint_context *context,
                      const struct patience *patience,
                      struct outcome *out);
 
-/* Restore and unlock the processes of @entries (of kind CHECKPOINT), all
- * before the first is unlocked, and drop those that run from the journal.
- * Skipped where @free_mib, measured free on each of their devices, is below
- * @need_mib.  Entries whose process has gone are dropped; if all have, that is
+/* What is to come back. */
+struct checkpoint_moved {
+    const struct journal_entry *entries; /* Of kind CHECKPOINT; borrowed. */
+    size_t count;
+    uint64_t need_mib; /* On each of their devices, */
+    uint64_t free_mib; /* and what was measured free on the fullest. */
+};
+
+/* Restore the processes of @moved, unlock all once all are restored, and drop
+ * those that run from the journal.  Skipped where less is free than is needed.
+ *  Entries whose process has gone are dropped; if all have, that is
  * FAILED. */
 void checkpoint_undo(const struct checkpoint_context *context,
-                     const struct journal_entry *entries,
-                     size_t count,
-                     uint64_t need_mib,
-                     uint64_t free_mib,
+                     const struct checkpoint_moved *moved,
                      const struct patience *patience,
                      struct outcome *out);
 

@@ -113,12 +113,13 @@ static int call(const struct cuda_tool *tool,
 static void
 describe(const struct cuda_tool *tool, const char *probed, struct buf *why)
 {
-    int cuda;
+    long cuda =
+        strncmp(probed, "cuda ", 5) == 0 ? strtol(probed + 5, NULL, 10) : 0;
 
     if (tool->driver[0] != '\0') {
         buf_printf(why, "driver %s found", tool->driver);
-    } else if (sscanf(probed, "cuda %d", &cuda) == 1) {
-        buf_printf(why, "a driver for CUDA %d.%d found", cuda / 1000,
+    } else if (cuda > 0) {
+        buf_printf(why, "a driver for CUDA %ld.%ld found", cuda / 1000,
                    cuda % 1000 / 10);
     } else {
         buf_text(why, "no NVIDIA driver found");

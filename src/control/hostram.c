@@ -3,7 +3,10 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define AVAILABLE "MemAvailable:"
 
 enum {
     KIB_PER_MIB = 1024,
@@ -31,12 +34,12 @@ static int read_available(const char *path, uint64_t *mib)
 {
     FILE *file = fopen(path, "re");
     char line[128];
-    uint64_t kib;
     int rc = E_IO;
 
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1) {
-            *mib = kib / KIB_PER_MIB;
+        if (strncmp(line, AVAILABLE, sizeof AVAILABLE - 1) == 0) {
+            *mib =
+                strtoull(line + sizeof AVAILABLE - 1, NULL, 10) / KIB_PER_MIB;
             rc = E_OK;
         }
     }
@@ -50,16 +53,19 @@ static int read_available(const char *path, uint64_t *mib)
 static bool read_bytes(const char *dir, const char *name, uint64_t *bytes)
 {
     char path[PATH_SIZE];
-    bool is_number = false;
+    char text[32] = "";
+    char *end = text;
     FILE *file;
 
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     file = fopen(path, "re");
     if (file != NULL) {
-        is_number = fscanf(file, "%" SCNu64, bytes) == 1;
+        if (fgets(text, sizeof text, file) != NULL) {
+            *bytes = strtoull(text, &end, 10);
+        }
         (void)fclose(file);
     }
-    return is_number;
+    return end != text;
 }
 
 /* Return what the memory limits of the cgroup of @id, and of those around it,

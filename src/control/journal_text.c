@@ -63,7 +63,11 @@ static bool get_word(const char *text, char *out, size_t size)
     for (text = strcmp(text, "-") == 0 ? "" : text; *text != '\0'; text++) {
         byte = (unsigned char)*text;
         if (byte == '%') {
-            if (sscanf(text + 1, "%2x", &byte) != 1 || text[2] == '\0') {
+            char digits[3] = {text[1], text[1] != '\0' ? text[2] : '\0', '\0'};
+            char *end;
+
+            byte = (unsigned int)strtoul(digits, &end, 16);
+            if (end != digits + 2) {
                 return false;
             }
             text += 2;
@@ -103,11 +107,11 @@ void journal_put_entry(struct buf *out, const struct journal_entry *entry)
 static bool take_checksum(char *line)
 {
     char *sum = strrchr(line, ' ');
-    uint32_t wanted;
+    char *end;
 
     if (sum == NULL || strlen(sum) != CHECKSUM_SIZE ||
-        sscanf(sum + 1, "%8" SCNx32, &wanted) != 1 ||
-        checksum(line, (size_t)(sum - line)) != wanted) {
+        checksum(line, (size_t)(sum - line)) != strtoul(sum + 1, &end, 16) ||
+        *end != '\0') {
         return false;
     }
     *sum = '\0';

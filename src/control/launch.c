@@ -90,7 +90,7 @@ static char **environment(const char *const *more)
             out[count++] = environ[i];
         }
     }
-    for (i = 0; out != NULL && i < length_of(more); i++) {
+    for (i = 0; out != NULL && more != NULL && more[i] != NULL; i++) {
         memcpy(&out[count++], &more[i], sizeof *out); /* Sheds the const. */
     }
     return out;

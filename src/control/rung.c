@@ -174,9 +174,13 @@ static void undo(struct job *job, bool is_checkpointed)
         outcome_set(&job->outcome, OUTCOME_SKIPPED, "nothing of it is %s",
                     is_checkpointed ? "checkpointed" : "frozen");
     } else if (is_checkpointed) {
-        checkpoint_undo(&job->hub->context, list.entries, count,
-                        job->order.vram_mib, job->order.free_mib,
-                        &job->patience, &job->outcome);
+        checkpoint_undo(
+            &job->hub->context,
+            &(struct checkpoint_moved){.entries = list.entries,
+                                       .count = count,
+                                       .need_mib = job->order.vram_mib,
+                                       .free_mib = job->order.free_mib},
+            &job->patience, &job->outcome);
     } else {
         thaw_stopped(&job->hub->journal, list.entries, count, &job->patience,
                      &job->outcome);
@@ -242,6 +246,7 @@ static void *thread_main(void *arg)
 
 static int start_thread(struct job *job)
 {
+    struct hub *hub = job->hub;
     pthread_attr_t attributes;
     sigset_t all;
     sigset_t before;
@@ -262,8 +267,8 @@ static int start_thread(struct job *job)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attributes);
     if (error != 0) {
-        job_leave(job);
-        hub_leave(job->hub);
+        job_leave(job); /* The loop still holds it. */
+        hub_leave(hub);
         return E_NOMEM;
     }
     return E_OK;

@@ -62,8 +62,13 @@ thaw_lease(const struct thaw *thaw, struct journal_list *list, uint64_t lease)
     if (count > 0) {
         const struct journal_entry *first = &list->entries[0];
 
-        checkpoint_undo(thaw->context, first, count, first->vram_mib,
-                        thaw->room(thaw->arg, first->gpus), &patience, &out);
+        checkpoint_undo(thaw->context,
+                        &(struct checkpoint_moved){
+                            .entries = first,
+                            .count = count,
+                            .need_mib = first->vram_mib,
+                            .free_mib = thaw->room(thaw->arg, first->gpus)},
+                        &patience, &out);
         is_undone = is_undone && out.kind == OUTCOME_OK;
         thaw->done(thaw->arg, first, count, &out);
     }

@@ -105,7 +105,11 @@ static size_t restore(struct move *move, uint64_t free_mib, uint64_t time_ms)
 
     assert_int_equal(journal_read(&move->journal, &list), E_OK);
     count = thaw_select(&list, 7, true);
-    checkpoint_undo(&move->context, list.entries, count, VRAM_MIB, free_mib,
+    checkpoint_undo(&move->context,
+                    &(struct checkpoint_moved){.entries = list.entries,
+                                               .count = count,
+                                               .need_mib = VRAM_MIB,
+                                               .free_mib = free_mib},
                     &patience, &move->outcome);
     journal_list_release(&list);
     return count;
