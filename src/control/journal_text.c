@@ -63,9 +63,12 @@ static bool get_word(const char *text, char *out, size_t size)
     for (text = strcmp(text, "-") == 0 ? "" : text; *text != '\0'; text++) {
         byte = (unsigned char)*text;
         if (byte == '%') {
-            char digits[3] = {text[1], text[1] != '\0' ? text[2] : '\0', '\0'};
+            char digits[3] = {text[1], '\0', '\0'};
             char *end;
 
+            if (text[1] != '\0') {
+                digits[1] = text[2];
+            }
             byte = (unsigned int)strtoul(digits, &end, 16);
             if (end != digits + 2) {
                 return false;

@@ -267,8 +267,10 @@ static int start_thread(struct job *job)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attributes);
     if (error != 0) {
-        job_leave(job); /* The loop still holds it. */
-        hub_leave(hub);
+        (void)pthread_mutex_lock(&hub->mutex); /* The loop holds both. */
+        job->users--;
+        hub->users--;
+        (void)pthread_mutex_unlock(&hub->mutex);
         return E_NOMEM;
     }
     return E_OK;
