@@ -462,7 +462,7 @@ static void a_loss_for_which_there_is_no_memory_is_made_good(void **state)
                                    .timeout_ms = 60000,
                                    .class_id = 2,
                                    .gpus = 1,
-                                   .ttl_ms = 30000,
+                                   .ttl_ms = 3600000, /* Not by that. */
                                    .holds_by_connection = true};
     struct driver_reply reply = {.send = on_reply, .arg = fx, .conn = 1};
     struct driver_owed *owed;
