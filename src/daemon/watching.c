@@ -24,8 +24,8 @@ static void on_gone(void *arg, uint64_t lease)
                   lease);
         return;
     }
-    owed->event = (struct core_event){.type = CORE_PROCESS_GONE,
-                                      .process_gone = {lease}};
+    owed->event =
+        (struct core_event){.type = CORE_PROCESS_GONE, .process_gone = {lease}};
     driver_owe(daemon->driver, owed);
 }
 
