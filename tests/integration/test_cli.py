@@ -338,6 +338,8 @@ class Terminal:
     def __init__(self, env):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # Ignored where the tests run behind another shell's `&`.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"],
                        {**env, "PS1": "$ ", "HISTFILE": ""})
         self.shown = b""
