@@ -40,9 +40,8 @@ void acting_note(struct acting *acting,
                  bool is_undo,
                  const struct outcome *outcome)
 {
-    struct walks_step step = {.rung = rung,
-                              .is_undo = is_undo,
-                              .outcome = outcome_of(outcome->kind)};
+    struct walks_step step = {
+        .rung = rung, .is_undo = is_undo, .outcome = outcome_of(outcome->kind)};
 
     (void)snprintf(step.reason, sizeof step.reason, "%.*s",
                    (int)sizeof step.reason - 1, outcome->reason);
@@ -88,11 +87,11 @@ void acting_answer(struct order *order,
 static void begin_step(struct acting *acting,
                        const struct core_message *message)
 {
-    struct walks_step step = {
-        .rung = message->rung,
-        .is_undo = message->is_undo,
-        .begun_at_ms = driver_now_ms(acting->daemon->driver),
-        .due_at_ms = message->deadline_at_ms};
+    struct walks_step step = {.rung = message->rung,
+                              .is_undo = message->is_undo,
+                              .begun_at_ms =
+                                  driver_now_ms(acting->daemon->driver),
+                              .due_at_ms = message->deadline_at_ms};
 
     walks_begin(acting->walks, message->lease, &step);
 }
@@ -175,9 +174,8 @@ static struct order *order_create(struct acting *acting,
 {
     uint64_t now_ms = driver_now_ms(acting->daemon->driver);
     struct order *order = calloc(1, sizeof *order);
-    uint64_t left_ms = message->deadline_at_ms > now_ms
-                           ? message->deadline_at_ms - now_ms
-                           : 0;
+    uint64_t left_ms =
+        message->deadline_at_ms > now_ms ? message->deadline_at_ms - now_ms : 0;
 
     if (order == NULL) {
         log_error("out of memory: %s of lease %" PRIu64 " is left out",
@@ -195,9 +193,8 @@ static struct order *order_create(struct acting *acting,
     order->act = act_of(message->rung, message->is_undo);
     order->until_ms = clock_mono_ms() + left_ms;
     order->is_hook = message->rung == RUNG_RESTART;
-    (void)snprintf(
-        order->service, sizeof order->service, "%s",
-        names_service_name(acting->daemon->names, message->service));
+    (void)snprintf(order->service, sizeof order->service, "%s",
+                   names_service_name(acting->daemon->names, message->service));
     if (order->act == RUNG_DO_RESTORE) {
         order->need_mib = need_mib(acting, message->lease);
     }
@@ -360,8 +357,7 @@ int acting_open(struct daemon *daemon, struct acting **out)
     rc = rc != E_OK ? rc : open_rungs(acting, daemon->config->store);
     rc = rc != E_OK ? rc : hooks_open(loop_base(daemon->loop), &acting->hooks);
     if (rc == E_OK) {
-        acting->timer =
-            evtimer_new(loop_base(daemon->loop), on_timer, acting);
+        acting->timer = evtimer_new(loop_base(daemon->loop), on_timer, acting);
         rc = acting->timer == NULL ? E_NOMEM : E_OK;
     }
     if (rc != E_OK) {

@@ -32,6 +32,16 @@ void acting_close(struct acting *acting);
  * operators included. */
 void acting_tell(struct acting *acting, const struct core_message *message);
 
+/* Tell the operator @text, a sentence, by the log and the `notify` command: of
+ * @event ("rogue"), as for @cause at most once an hour.  @service may be "" and
+ * @lease 0. */
+void acting_tell_operator(struct acting *acting,
+                          const char *event,
+                          const char *cause,
+                          const char *service,
+                          uint64_t lease,
+                          const char *text);
+
 /* Return how the walks went. */
 const struct walks *acting_walks(const struct acting *acting);
 

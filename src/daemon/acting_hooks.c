@@ -60,10 +60,8 @@ void acting_restart(struct acting *acting, struct order *order)
         config_service_find(acting->daemon->config, order->service);
     char key[HOOK_KEY_SIZE];
     struct variables variables;
-    struct hook_call call = {.key = key,
-                             .more = variables.list,
-                             .done = on_restarted,
-                             .arg = order};
+    struct hook_call call = {
+        .key = key, .more = variables.list, .done = on_restarted, .arg = order};
     int rc;
 
     if (service == NULL || service->restart[0] == NULL) {
@@ -159,6 +157,34 @@ static void tell(struct acting *acting,
     }
 }
 
+void acting_tell_operator(struct acting *acting,
+                          const char *event,
+                          const char *cause,
+                          const char *service,
+                          uint64_t lease,
+                          const char *text)
+{
+    char key[HOOK_KEY_SIZE];
+    struct variables variables;
+    struct buf sentence;
+    uint32_t unsaid = 0;
+
+    log_warn("%s", text);
+    if (acting->daemon->config->notify[0] == NULL ||
+        !notify_allows(&acting->notify, cause, clock_mono_ms(), &unsaid)) {
+        return;
+    }
+    buf_init(&sentence, TEXT_SIZE);
+    buf_text(&sentence, text);
+    if (unsaid > 0) {
+        buf_printf(&sentence, "; and %" PRIu32 " times before", unsaid);
+    }
+    fill_variables(&variables, lease, service, event);
+    (void)snprintf(key, sizeof key, "notify %s", cause);
+    tell(acting, key, &variables, buf_string(&sentence));
+    buf_release(&sentence);
+}
+
 void acting_notify(struct acting *acting, const struct core_message *message)
 {
     const char *service =
@@ -166,23 +192,13 @@ void acting_notify(struct acting *acting, const struct core_message *message)
     const char *event =
         message->type == CORE_MSG_RUNG ? "restart" : "revocation";
     char cause[NOTIFY_CAUSE_SIZE];
-    struct variables variables;
     struct buf text;
-    uint32_t unsaid = 0;
 
     buf_init(&text, TEXT_SIZE);
     print_sentence(acting, message, service, &text);
-    log_warn("%s", buf_string(&text));
     (void)snprintf(cause, sizeof cause, "%s %s", event, service);
-    if (acting->daemon->config->notify[0] != NULL &&
-        notify_allows(&acting->notify, cause, clock_mono_ms(), &unsaid)) {
-        if (unsaid > 0) {
-            buf_printf(&text, "; and %" PRIu32 " times before", unsaid);
-        }
-        fill_variables(&variables, message->lease, service, event);
-        (void)snprintf(cause, sizeof cause, "notify %s %s", event, service);
-        tell(acting, cause, &variables, buf_string(&text));
-    }
+    acting_tell_operator(acting, event, cause, service, message->lease,
+                         buf_string(&text));
     buf_release(&text);
 }
 

@@ -190,8 +190,7 @@ static bool has_changed(struct acting *acting)
     char path[JOURNAL_DIR_SIZE + 32];
     struct stat now = {0};
 
-    (void)snprintf(path, sizeof path, "%s/frozen.journal",
-                   acting->journal.dir);
+    (void)snprintf(path, sizeof path, "%s/frozen.journal", acting->journal.dir);
     if (stat(path, &now) != 0) {
         now.st_ino = 0;
     }

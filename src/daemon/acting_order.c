@@ -41,8 +41,9 @@ static void gather(void *arg, uint64_t lease, const struct proc_set *set)
 
 /* Fill @out with the processes of @lease: those that are watched, else those
  * that are known to be frozen. */
-static bool
-find_target(const struct acting *acting, uint64_t lease, struct tree_target *out)
+static bool find_target(const struct acting *acting,
+                        uint64_t lease,
+                        struct tree_target *out)
 {
     struct gathering gathering = {lease, out};
 
@@ -123,8 +124,7 @@ static bool is_over(const struct order *order)
 static bool waits_for_room(const struct order *order,
                            const struct outcome *outcome)
 {
-    return order->act == RUNG_DO_RESTORE &&
-           outcome->kind == OUTCOME_SKIPPED &&
+    return order->act == RUNG_DO_RESTORE && outcome->kind == OUTCOME_SKIPPED &&
            acting_listed(order->acting, order->lease, true, NULL) > 0;
 }
 

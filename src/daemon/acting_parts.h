@@ -48,10 +48,10 @@ struct order {
     enum rung rung;
     enum rung_act act;
     bool is_undo;
-    bool undoes_first;  /* What an earlier run of ours began. */
+    bool undoes_first; /* What an earlier run of ours began. */
     bool is_cancelled;
-    bool is_hook;       /* A restart. */
-    bool is_silent;     /* No message asked for it: nobody is answered. */
+    bool is_hook;   /* A restart. */
+    bool is_silent; /* No message asked for it: nobody is answered. */
     char service[JOURNAL_SERVICE_SIZE];
 };
 

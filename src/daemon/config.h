@@ -74,9 +74,9 @@ struct config_signals {
 
 struct config_service {
     const char *name;
-    const char *class_name;  /* NULL = none; else one of .classes. */
-    uint32_t vram_mib;       /* 0 = the whole device; CONFIG_UNSET. */
-    uint32_t pause_grace_ms; /* CONFIG_UNSET = its class's. */
+    const char *class_name;    /* NULL = none; else one of .classes. */
+    uint32_t vram_mib;         /* 0 = the whole device; CONFIG_UNSET. */
+    uint32_t pause_grace_ms;   /* CONFIG_UNSET = its class's. */
     struct core_ladder ladder; /* .count 0 = the default. */
     uint8_t ladder_id;         /* Its number as in a request. */
     const char *restart[CONFIG_ARGV_MAX + 1]; /* An argv; [0] NULL = none. */
@@ -276,7 +276,8 @@ struct config_request {
 
 /* Fill in what @request leaves open: from services.<id>, then its class, then
  * `defaults`.  Sets class_id, timeout_ms, ttl_ms, vram_mib, pause_grace_ms,
- * max_hold_ms, ladder, is_preemptible and is_durable of @out and leaves the rest.
+ * max_hold_ms, ladder, is_preemptible and is_durable of @out and leaves the
+ * rest.
  *
  * A service's class counts where the request names neither class nor priority,
  * or the class's own priority.

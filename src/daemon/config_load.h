@@ -64,7 +64,7 @@ struct config_key {
     const char *words;    /* Of WORD and FLAG: "off|measured". */
     const char *standard; /* The default, as in a file; NULL for groups. */
     config_text_reader text;
-    config_node_reader node; /* NULL: it has only the scalar form. */
+    config_node_reader node;  /* NULL: it has only the scalar form. */
     config_place_reader read; /* Of NODE. */
     const char *help;
 };

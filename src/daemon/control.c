@@ -186,8 +186,7 @@ static enum api_control_type control_type(const struct core_message *message)
     case CORE_MSG_SHUTDOWN:
         return API_CONTROL_SHUTDOWN;
     case CORE_MSG_RUNG:
-        return message->rung == RUNG_UNLOAD ? API_CONTROL_UNLOAD
-                                            : API_CONTROLS;
+        return message->rung == RUNG_UNLOAD ? API_CONTROL_UNLOAD : API_CONTROLS;
     case CORE_MSG_REFUSE:
     case CORE_MSG_SUPERSEDED:
     case CORE_MSG_STOPPED:

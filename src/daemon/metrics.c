@@ -50,8 +50,8 @@ static void write_counters(const struct core_stats *stats, struct buf *out)
          stats->revocations},
         {"gpucoord_timeouts_total", "Requests not granted in time.",
          stats->timeouts},
-        {"gpucoord_prevented_total",
-         "Grants that only observing gave.", stats->prevented},
+        {"gpucoord_prevented_total", "Grants that only observing gave.",
+         stats->prevented},
         {"gpucoord_advisories_total", "Exclusive grants without verified room.",
          stats->advisories},
     };

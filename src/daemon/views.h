@@ -31,8 +31,9 @@
  *
  * It ends in `until_in_ms` at the latest; with `unless_renewed` unless the
  * blocker, which holds, renews before that.
- * `rung` is where the blocker is on its ladder, "reclaim" past its end.  An estimate that rests on fewer than five observed holds of
- * the blocker's service is null: unknown.
+ * `rung` is where the blocker is on its ladder, "reclaim" past its end.  An
+ * estimate that rests on fewer than five observed holds of the blocker's
+ * service is null: unknown.
  *
  * GET /gpu/status is
  *

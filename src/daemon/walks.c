@@ -95,8 +95,7 @@ static void give_reason(struct walks_step *step, uint64_t ms)
     buf_init(&text, 0);
     buf_text(&text, step->rung == RUNG_ASK ? "no answer in " : "not done in ");
     walks_print_time(ms, &text);
-    (void)snprintf(step->reason, sizeof step->reason, "%s",
-                   buf_string(&text));
+    (void)snprintf(step->reason, sizeof step->reason, "%s", buf_string(&text));
     buf_release(&text);
 }
 
