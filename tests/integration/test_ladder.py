@@ -284,3 +284,74 @@ def test_a_ladder_is_taken_over_the_unix_socket_and_checked(coordinator):
     answer = coordinator.request("x", ladder=["ask", "restart"])
     assert (answer.status, answer["field"]) == (422, "ladder")
     assert coordinator.request("x", ladder=["ask", "term"]).status == 200
+
+
+@pytest.mark.skipif(not (STANDIN / "libcuda.so.1").exists(),
+                    reason="the stand-in for the driver is not built")
+def test_a_checkpoint_that_no_host_ram_is_left_for_is_skipped(make, tmp_path):
+    """The next rung is walked, and why says how much there is."""
+    one = make(extra="host_ram_reserve: 16TiB\n")
+    env = standin(tmp_path / "cuda")
+    one.start(env=env)
+    stop, steps = tmp_path / "stop", tmp_path / "steps"
+    program = CUDA.format(steps=str(steps), stop=str(stop))
+    with subprocess.Popen(
+            [BINARY, "run", "--service", "train", "--on-pause",
+             "checkpoint,term", "--vram", "100", "--", sys.executable, "-c",
+             program],
+            env={**os.environ, **env,
+                 "GPUCOORD_URL": f"unix://{one.socket}"}) as run:
+        until(lambda: steps.exists() and steps.read_text(), "it trains")
+        lease = one.status()["holders"][0]["lease"]
+        assert one.ask("gemma", priority=0).result().status == 200
+        walk = one.lease(lease)["walk"]
+        assert [(step["rung"], step["outcome"]) for step in walk][:1] == [
+            ("checkpoint", "skipped")]
+        assert "MiB" in walk[0]["reason"]
+        assert run.wait(20) != 0
+
+
+@pytest.mark.skipif(not (STANDIN / "libcuda.so.1").exists(),
+                    reason="the stand-in for the driver is not built")
+def test_checkpointed_over_a_kill_of_the_coordinator(make, tmp_path):
+    """C3, C12: the row and the journal know; its resume restores it."""
+    one = make(extra="host_ram_reserve: 0\n")
+    env = standin(tmp_path / "cuda")
+    one.start(env=env)
+    stop, steps = tmp_path / "stop", tmp_path / "steps"
+    program = CUDA.format(steps=str(steps), stop=str(stop))
+    with subprocess.Popen(
+            [BINARY, "run", "--service", "train", "--on-pause", "checkpoint",
+             "--vram", "100", "--", sys.executable, "-c", program],
+            env={**os.environ, **env,
+                 "GPUCOORD_URL": f"unix://{one.socket}"}) as run:
+        until(lambda: steps.exists() and steps.read_text(), "it trains")
+        lease = one.status()["holders"][0]["lease"]
+        assert one.admin("pause", lease=lease).status == 200
+        until(lambda: one.lease(lease)["state"] == "paused", "paused")
+        one.kill()
+        one.start(env=env)
+        assert states(tmp_path / "cuda") == ["2"]
+        assert one.lease(lease)["checkpointed"]
+        one.admin("resume", lease=lease)
+        until(lambda: states(tmp_path / "cuda") == ["0"], "restored")
+        until(lambda: not one.lease(lease)["checkpointed"], "the row says so")
+        stop.touch()
+        assert run.wait(20) == 0
+
+
+def test_a_reload_changes_ladders(make, spawn, tmp_path):
+    """New leases have the new one; what a lease came with stays."""
+    one = make(extra=settings(tmp_path / "one", "ask")).start()
+    old = hold(one, spawn(MILD), vram_mib=100)
+    holder = spawn(MILD)
+    one.configure(extra=settings(tmp_path / "one", "term, kill"))
+    one.process.send_signal(signal.SIGHUP)
+    until(lambda: "read again" in one.log.read_text(), "read again")
+    new = hold(one, holder, vram_mib=100)
+    one.admin("revoke", lease=new["lease"])
+    assert holder.wait(10) == -signal.SIGTERM
+    assert one.lease(old["lease"])["state"] == "held"
+    one.admin("revoke", lease=old["lease"])
+    until(lambda: one.lease(old["lease"])["state"] == "ended", "ended")
+    assert one.lease(old["lease"])["walk"] == []
