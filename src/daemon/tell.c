@@ -30,7 +30,9 @@ void tell_message(struct daemon *daemon, const struct core_message *message)
     waiters_tell(daemon, message);
     control_tell(daemon, message);
     events_tell(daemon, message);
-    acting_tell(daemon->acting, message);
+    if (daemon->acting != NULL) {
+        acting_tell(daemon->acting, message);
+    }
     prevented_tell(daemon, message);
     if (message->type == CORE_MSG_STATE) {
         look_tell(daemon, message->lease);
