@@ -381,9 +381,9 @@ void holder_cancel(struct core *core, struct lease *lease);
 MUST_USE int
 holder_find(struct core *core, uint64_t id, uint64_t token, struct lease **out);
 
-/* The pause of @lease, PAUSING, is done but for @kept_mib a device: that is to
+/* The pause of @lease, PAUSING, is done but for @kept MiB a device: that is to
  * be measured. */
-void holder_acked(struct core *core, struct lease *lease, uint32_t kept_mib);
+void holder_acked(struct core *core, struct lease *lease, uint32_t kept);
 
 /* The time of @lease, RECLAIMING, is over: what is still used is nobody's. */
 void holder_reclaimed(struct core *core, struct lease *lease);

@@ -228,6 +228,27 @@ static void errand_drop(struct world *world, size_t i)
     world->errands[i] = world->errands[--world->errand_count];
 }
 
+/* A process that was ended is seen to have gone, where it is watched. */
+static bool
+draw_death(struct world *world, const struct rig *rig, struct core_event *out)
+{
+    size_t n;
+
+    for (n = world->proc_count; n > 0; n--) {
+        struct proc *proc = &world->procs[n - 1];
+        const struct core_lease_row *row = rig_row(rig, proc->lease);
+        bool owes = proc->owes_death;
+
+        proc->owes_death = false;
+        if (owes && row != NULL && (row->flags & CORE_ROW_WATCHED) != 0) {
+            out->type = CORE_PROCESS_GONE;
+            out->process_gone.lease = proc->lease;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool rungs_draw(struct world *world,
                 const struct rig *rig,
                 struct random *random,
@@ -236,20 +257,9 @@ bool rungs_draw(struct world *world,
     size_t first;
     size_t n;
 
-    if (world->proc_count > 0 && random_once_in(random, 2)) {
-        for (n = world->proc_count; n > 0; n--) {
-            struct proc *proc = &world->procs[n - 1];
-            const struct core_lease_row *row = rig_row(rig, proc->lease);
-
-            if (proc->owes_death) {
-                proc->owes_death = false;
-                if (row != NULL && (row->flags & CORE_ROW_WATCHED) != 0) {
-                    out->type = CORE_PROCESS_GONE;
-                    out->process_gone.lease = proc->lease;
-                    return true;
-                }
-            }
-        }
+    if (world->proc_count > 0 && random_once_in(random, 2) &&
+        draw_death(world, rig, out)) {
+        return true;
     }
     first = random_below(random, (uint32_t)world->errand_count + 1);
     for (n = 0; n < world->errand_count; n++) {
