@@ -70,12 +70,6 @@ void account_raise_resident(struct device *device,
 
 /* ---- Seats ------------------------------------------------------------ */
 
-uint32_t account_taken_mib(const struct seat *seat)
-{
-    return seat->share.charge_mib > seat->measured_mib ? seat->share.charge_mib
-                                                       : seat->measured_mib;
-}
-
 void account_set_seat(struct device *device,
                       struct seat *seat,
                       uint32_t charge_mib,

@@ -385,10 +385,15 @@ static uint32_t ceiling_mib(const struct device *device,
 
 uint32_t device_need_mib(const struct device *device, const struct lease *lease)
 {
-    const struct seat *seat = device_seat_of(device, lease);
-    uint32_t footprint = seat == NULL ? 0 : seat->share.footprint_mib;
+    const struct seat *seat;
+    uint32_t footprint;
 
-    if (lease_is_exclusive(lease) || footprint <= lease->row.vram_mib) {
+    if (lease_is_exclusive(lease) || lease_is_waiter(lease)) {
+        return lease->row.vram_mib;
+    }
+    seat = device_seat_of(device, lease);
+    footprint = seat == NULL ? 0 : seat->share.footprint_mib;
+    if (footprint <= lease->row.vram_mib) {
         return lease->row.vram_mib;
     }
     return larger(lease->row.vram_mib,

@@ -200,7 +200,11 @@ void account_report(struct core *core, const struct core_event *event);
 void account_disown(struct device *device);
 
 /* Return what @seat takes: its charge, or what is measured if that is more. */
-uint32_t account_taken_mib(const struct seat *seat);
+static inline uint32_t account_taken_mib(const struct seat *seat)
+{
+    return seat->share.charge_mib > seat->measured_mib ? seat->share.charge_mib
+                                                       : seat->measured_mib;
+}
 
 /* Change what @seat, which @device counts, takes. */
 void account_set_seat(struct device *device,

@@ -63,12 +63,13 @@ static void reserve(struct core *core,
 
     for (i = 0; i < core->config.device_count; i++) {
         struct device *device = &core->devices[i];
-        uint32_t need = device_need_mib(device, lease);
+        uint32_t need;
         uint64_t room;
 
         if ((set & (1ull << i)) == 0) {
             continue;
         }
+        need = device_need_mib(device, lease);
         /* Who was just asked counts, or the next pass would leave more. */
         room = (uint64_t)device_free_mib(device) + device_freeing_mib(device);
         device->left_mib = 0;
