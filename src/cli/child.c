@@ -1,5 +1,6 @@
 #include "cli/child.h"
 
+#include "cli/confine.h"
 #include "cli/say.h"
 
 #include <errno.h>
@@ -30,7 +31,12 @@ void child_note_files(struct child_files *files)
 /* Have everything closed by exec that is not in @files. */
 static void close_others(const struct child_files *files)
 {
-    int fd;
+    int fd = files->is_silent ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+
+    if (fd >= 0) {
+        (void)dup2(fd, STDOUT_FILENO);
+        (void)dup2(fd, STDERR_FILENO);
+    }
 
     for (fd = 0; fd < CHILD_FILES_MAX; fd++) {
         if ((files->given[fd / 64] >> (fd % 64) & 1) == 0) {
@@ -52,7 +58,8 @@ int child_become(char *const *argv)
 int child_start(struct child *child,
                 char *const *argv,
                 const struct child_files *files,
-                const sigset_t *mask)
+                const sigset_t *mask,
+                const struct confine *confine)
 {
     bool has_group = tcgetpgrp(STDIN_FILENO) != getpgrp();
     pid_t self = getpid();
@@ -70,6 +77,7 @@ int child_start(struct child *child,
         if (getppid() != self) {
             _exit(EXIT_BY_SIGNAL + SIGTERM); /* It died before that line. */
         }
+        confine_enter(confine);
         close_others(files);
         (void)sigprocmask(SIG_SETMASK, mask, NULL);
         _exit(child_become(argv));

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct confine;
+
 struct child {
     pid_t pid;       /* 0 = never started. */
     bool has_group;  /* Of its own; else only itself is signalled. */
@@ -29,6 +31,7 @@ enum {
  * and none that the libraries below `run` have opened since. */
 struct child_files {
     uint64_t given[CHILD_FILES_MAX / 64];
+    bool is_silent; /* What it writes is of no interest. */
 };
 
 /* Note what is open now; called before anything else is opened. */
@@ -40,7 +43,7 @@ void child_note_files(struct child_files *files);
 int child_become(char *const *argv);
 
 /* Start @argv with the environment of this process, the descriptors in @files
- * and the signal mask @mask.
+ * and the signal mask @mask, confined to @confine, which may be NULL.
  *
  * Errors (said to the user):
  *   E_IO  no process can be made.
@@ -48,7 +51,8 @@ int child_become(char *const *argv);
 MUST_USE int child_start(struct child *child,
                          char *const *argv,
                          const struct child_files *files,
-                         const sigset_t *mask);
+                         const sigset_t *mask,
+                         const struct confine *confine);
 
 /* Send @signal. */
 void child_signal(const struct child *child, int signal);

@@ -111,7 +111,7 @@ static int start_call(struct keep *keep)
         return await_start(keep->client, keep->request, API_TIMEOUT_MS_MAX);
     }
     buf_init(&body, 0);
-    api_write_lease(&body, keep->lease, keep->token);
+    api_write_renew(&body, keep->lease, keep->token, keep->watch_pid);
     rc = buf_error(&body);
     if (rc == E_OK) {
         rc = client_start(keep->client, "/gpu/renew", buf_string(&body),
@@ -170,6 +170,15 @@ static void give_up(struct keep *keep, const struct client_answer *answer)
     }
 }
 
+/* Return the process that the coordinator can watch for this lease; 0 = none.
+ * The end of a container's client says nothing. */
+static uint32_t watchable(const struct keep *keep)
+{
+    return client_is_local(keep->client) && keep->then == NULL
+               ? (uint32_t)keep->child.pid
+               : 0;
+}
+
 /* The coordinator cannot be reached, or cannot say. */
 static void try_later(struct keep *keep, const struct client_answer *answer)
 {
@@ -177,6 +186,7 @@ static void try_later(struct keep *keep, const struct client_answer *answer)
     uint64_t now_ms = clock_boot_ms();
 
     keep->next_at_ms = now_ms + RETRY_MS;
+    keep->watch_pid = watchable(keep); /* The next one knows of nobody. */
     if (!keep->said_away && keep->is_trusted) {
         say("cannot renew lease %" PRIu64 ": %s; trying again, it is good for "
             "%s",
@@ -193,12 +203,22 @@ static void judge(struct keep *keep, const struct client_answer *answer)
 {
     const struct api_answer *said = &answer->said;
 
+    if (answer->error == E_INVALID && keep->watch_pid != 0) {
+        keep->watch_pid = 0; /* Another user's by now, as with sudo. */
+        keep->next_at_ms = clock_boot_ms();
+        return;
+    }
+
     switch (answer->error) {
     case E_OK:
+        keep->watch_pid = 0;
         if (said->token != 0) {
             take_grant(keep, said); /* Of a new lease. */
         }
         trust(keep, said);
+        if (said->token != 0) {
+            keep_watch_child(keep);
+        }
         if (strcmp(said->action, "pause") == 0) {
             refuse_pause(keep);
         }
@@ -274,6 +294,14 @@ static void go_on(struct keep *keep)
     keep->stops_child = false;
 }
 
+void keep_watch_child(struct keep *keep)
+{
+    keep->watch_pid = watchable(keep);
+    if (keep->watch_pid != 0) {
+        keep->next_at_ms = clock_boot_ms();
+    }
+}
+
 /* Hand the child what was sent to this process. */
 static void forward(struct keep *keep)
 {
@@ -346,7 +374,8 @@ void keep_release(struct keep *keep)
     client_answer_release(&answer);
 }
 
-int keep_run(struct keep *keep)
+/* Renew until the child has ended; returns its exit status. */
+static int outlast_child(struct keep *keep)
 {
     struct client_answer answer;
     int status = 0;
@@ -361,8 +390,21 @@ int keep_run(struct keep *keep)
         }
         forward(keep);
     }
+    client_answer_release(&answer);
+    return status;
+}
+
+int keep_run(struct keep *keep)
+{
+    const struct child_files quiet = {.is_silent = true};
+    int status = outlast_child(keep);
+
+    if (keep->then != NULL &&
+        child_start(&keep->child, keep->then->argv, &quiet,
+                    &keep->wake->mask_before, NULL) == E_OK) {
+        (void)outlast_child(keep);
+    }
     client_drop(keep->client);
     keep_release(keep);
-    client_answer_release(&answer);
     return status;
 }

@@ -11,6 +11,7 @@
 
 #include "cli/child.h"
 #include "cli/client.h"
+#include "cli/container.h"
 #include "cli/wake.h"
 #include "proto/api.h"
 
@@ -30,6 +31,9 @@ struct keep {
     struct api_request *request; /* Borrowed: as asked, to ask again. */
     enum on_lost on_lost;
     struct child child;
+    uint32_t watch_pid; /* Named by the next renewal; 0 = said, or nobody. */
+    const struct container_wait *then; /* Run after the child, silently; NULL =
+                                          nothing. */
     uint64_t lease; /* 0 = it has ended; the next call asks for another. */
     uint64_t token;
     uint64_t ttl_ms;
@@ -56,8 +60,12 @@ int keep_begin(struct keep *keep,
                const struct api_answer *said,
                uint64_t sent_ms);
 
-/* Renew until the child, which has been started, has ended; then release the
- * lease.  Returns the child's exit status. */
+/* Have the coordinator watch the child, which has been started, from now on:
+ * this process may be killed.  One that is not on this machine cannot. */
+void keep_watch_child(struct keep *keep);
+
+/* Renew until the child, which has been started, has ended, and what comes
+ * after it; then release the lease.  Returns the child's exit status. */
 int keep_run(struct keep *keep);
 
 /* Release the lease, unless it has ended. */

@@ -8,6 +8,8 @@
 #include "cli/ask.h"
 #include "cli/await.h"
 #include "cli/commands.h"
+#include "cli/confine.h"
+#include "cli/container.h"
 #include "cli/devices.h"
 #include "cli/endpoint.h"
 #include "cli/keep.h"
@@ -23,12 +25,22 @@
 struct values {
     struct ask ask;
     const char *on_lost;
+    const char *container;
+};
+
+/* What is run, and how. */
+struct job {
+    char *const *program;
+    const struct container_wait *then; /* NULL = nothing. */
+    enum on_lost on_lost;
 };
 
 static const struct args_option options[] = {
     ASK_OPTIONS(values),
     {"on-lost", ARGS_TEXT, offsetof(struct values, on_lost), "WHAT",
      "continue (default), stop or term, if the lease is lost", 0},
+    {"container", ARGS_TEXT, offsetof(struct values, container), "NAME",
+     "COMMAND starts this container, which is the holder", 0},
 };
 
 static const struct args_spec spec = {
@@ -128,6 +140,23 @@ static int narrow(struct api_request *request)
     return E_OK;
 }
 
+/* Refuse a client of containers where nobody says which container holds. */
+static int check_container(const char *container, char *const *program)
+{
+    if (container == NULL && container_is_client(program)) {
+        say("'%s' starts a container and is not itself the holder of the gpu: "
+            "name the container with --container NAME",
+            program[0]);
+        return E_INVALID;
+    }
+    if (container != NULL && (container[0] == '\0' || container[0] == '-' ||
+                              strlen(container) >= CONTAINER_NAME_SIZE)) {
+        say("--container: '%s' is no name of a container", container);
+        return E_INVALID;
+    }
+    return E_OK;
+}
+
 static int describe(const struct values *values,
                     const char *program,
                     struct api_request *out)
@@ -194,6 +223,7 @@ static int hold(struct keep *keep,
                 char *const *program,
                 const struct child_files *files)
 {
+    struct confine *confine;
     int rc;
     int status = keep_begin(keep, said, sent_ms);
 
@@ -201,24 +231,29 @@ static int hold(struct keep *keep,
         return status;
     }
     rc = set_environment(said);
+    confine = rc == E_OK && keep->then == NULL ? confine_open() : NULL;
     if (rc == E_OK) {
-        rc =
-            child_start(&keep->child, program, files, &keep->wake->mask_before);
+        rc = child_start(&keep->child, program, files, &keep->wake->mask_before,
+                         confine);
     }
-    if (rc != E_OK) {
+    if (rc == E_OK) {
+        keep_watch_child(keep);
+        status = keep_run(keep);
+    } else {
         keep_release(keep);
-        return err_exit(rc);
+        status = err_exit(rc);
     }
-    return keep_run(keep);
+    confine_close(confine);
+    return status;
 }
 
-/* Wait for the grant of @request, then run @program. */
+/* Wait for the grant of @request, then run the program. */
 static int wait_and_hold(struct api_request *request,
                          uint64_t timeout_ms,
-                         enum on_lost on_lost,
-                         char *const *program)
+                         const struct job *job)
 {
-    struct keep keep = {.request = request, .on_lost = on_lost};
+    struct keep keep = {
+        .request = request, .on_lost = job->on_lost, .then = job->then};
     struct client_answer answer;
     struct child_files files;
     uint64_t sent_ms;
@@ -241,7 +276,7 @@ static int wait_and_hold(struct api_request *request,
     status =
         await_grant(keep.client, &wake, request, timeout_ms, &answer, &sent_ms);
     if (status == 0) {
-        status = hold(&keep, &answer.said, sent_ms, program, &files);
+        status = hold(&keep, &answer.said, sent_ms, job->program, &files);
     }
     client_answer_release(&answer);
     wake_close(&wake);
@@ -253,26 +288,35 @@ int run_main(int argc, char **argv)
 {
     struct values values = {.ask = ASK_NONE};
     struct api_request request;
-    enum on_lost on_lost;
+    struct container_wait then;
+    struct job job = {.then = NULL};
     int rc;
     int first = args_read(&spec, &values, argc, argv);
 
     if (first <= 0) {
         return err_exit(first);
     }
-    rc = read_on_lost(values.on_lost, &on_lost);
+    job.program = argv + first;
+    rc = read_on_lost(values.on_lost, &job.on_lost);
+    if (rc == E_OK) {
+        rc = check_container(values.container, job.program);
+    }
     if (rc == E_OK) {
         rc = describe(&values, argv[first], &request);
     }
     if (rc != E_OK) {
         return err_exit(rc);
     }
+    if (values.container != NULL) {
+        container_wait_for(job.program, values.container, &then);
+        job.then = &then;
+    }
     if (endpoints_are_off()) {
-        return child_become(argv + first);
+        return child_become(job.program);
     }
     return wait_and_hold(&request,
                          values.ask.timeout_ms == ARGS_UNSET
                              ? AWAIT_FOREVER
                              : values.ask.timeout_ms,
-                         on_lost, argv + first);
+                         &job);
 }

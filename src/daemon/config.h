@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "control/owner.h"
 #include "core/core.h"
 
 #include <stdbool.h>
@@ -71,6 +72,13 @@ struct config_service {
     uint32_t pause_grace_ms; /* CONFIG_UNSET = its class's. */
 };
 
+/* One pattern of `services.*.processes`. */
+struct config_process {
+    const char *service; /* By its service_id. */
+    enum owner_kind kind;
+    const char *pattern;
+};
+
 /* All strings are owned by the configuration. */
 struct config {
     const char *listen_host; /* An IP literal; NULL = no TCP. */
@@ -97,6 +105,8 @@ struct config {
     size_t class_count;           /* At most CORE_CLASSES_MAX. */
     struct config_service *services;
     size_t service_count;
+    struct config_process *processes; /* In the order of the file. */
+    size_t process_count;
     struct config_text *texts; /* All strings; config_text.c. */
 };
 

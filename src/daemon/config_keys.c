@@ -308,9 +308,13 @@ const struct config_key config_keys[] = {
      .standard = "null",
      .help = "inference server whose routes load and unload its model"},
     {.path = "services.*.processes",
-     .type = CONFIG_LATER,
+     .type = CONFIG_PROCESSES,
      .standard = "null",
-     .help = "which processes are its own"},
+     .help = "which processes are its own, beside those that hold its leases: "
+             "{unit: ollama}, {container: whisper}, {cgroup: /gpu.slice} or "
+             "{exe: /usr/bin/python3}; * and ? as for files, several keys and "
+             "lists of names as well; a container by its name or id, a program "
+             "by its path, or by its name alone"},
     {.path = "services.*.channels",
      .type = CONFIG_LATER,
      .standard = "null",

@@ -5,6 +5,7 @@
  * config_value.c  one value: numbers with units, words, texts
  * config_shape.c  the keys whose value is neither number nor word
  * config_gpus.c   the one among them with the most shapes
+ * config_processes.c  which processes are a service's
  * config_item.c   classes, services, devices: maps with the user's names
  * config_check.c  what needs more than one key to be judged
  * config_keys.c   the table of keys
@@ -17,16 +18,17 @@
 #include <yaml.h>
 
 enum config_type {
-    CONFIG_GROUP,  /* Fixed keys below it. */
-    CONFIG_MAP,    /* Names of the user's choice below it. */
-    CONFIG_NUMBER, /* uint32_t; so are the next three. */
-    CONFIG_TIME,   /* Milliseconds. */
-    CONFIG_SIZE,   /* MiB. */
-    CONFIG_WORD,   /* The index of one of .words. */
-    CONFIG_FLAG,   /* bool: is it the second of .words? */
-    CONFIG_NAME,   /* const char *: a class, checked by config_check(). */
-    CONFIG_SHAPE,  /* .text and .node read it. */
-    CONFIG_LATER   /* A later version's: only the default is accepted. */
+    CONFIG_GROUP,     /* Fixed keys below it. */
+    CONFIG_MAP,       /* Names of the user's choice below it. */
+    CONFIG_NUMBER,    /* uint32_t; so are the next three. */
+    CONFIG_TIME,      /* Milliseconds. */
+    CONFIG_SIZE,      /* MiB. */
+    CONFIG_WORD,      /* The index of one of .words. */
+    CONFIG_FLAG,      /* bool: is it the second of .words? */
+    CONFIG_NAME,      /* const char *: a class, checked by config_check(). */
+    CONFIG_SHAPE,     /* .text and .node read it. */
+    CONFIG_PROCESSES, /* Of a service: config_read_processes(). */
+    CONFIG_LATER      /* A later version's: only the default is accepted. */
 };
 
 struct config_loader;
@@ -222,6 +224,17 @@ bool config_read_gpus(struct config_loader *loader,
  * PATH}} or {amdgpu: {sysfs: PATH, proc: PATH}}. */
 void config_read_gpus_node(struct config_loader *loader,
                            const yaml_node_t *node);
+
+/* ---- config_processes.c ------------------------------------------------- */
+
+/* Read `processes` of @service: {unit: NAME, exe: [NAME, ...]} or null; @path
+ * is for messages. */
+void config_read_processes(struct config_loader *loader,
+                           const char *path,
+                           const yaml_node_t *node,
+                           const struct config_service *service);
+
+/* ---- config_shape.c ---------------------------------------------------- */
 
 /* Fill in the paths that depend on who runs the coordinator, where the file
  * names none: socket, store, directory of a simulated card. */

@@ -65,5 +65,6 @@ void config_release(struct config *config)
     free(config->devices);
     free(config->classes);
     free(config->services);
+    free(config->processes);
     *config = (struct config){0};
 }

@@ -98,6 +98,7 @@ void config_print_range(const struct config_key *key, struct buf *out)
     case CONFIG_GROUP:
     case CONFIG_MAP:
     case CONFIG_SHAPE:
+    case CONFIG_PROCESSES:
     case CONFIG_LATER:
         break;
     }
@@ -128,6 +129,7 @@ static void print_kind(const struct config_key *key, struct buf *out)
         buf_text(out, "a map of keys");
         break;
     case CONFIG_SHAPE:
+    case CONFIG_PROCESSES:
     case CONFIG_LATER:
         break;
     }
@@ -148,6 +150,7 @@ static int parse(const struct config_key *key, const char *text, uint64_t *out)
     case CONFIG_FLAG:
     case CONFIG_NAME:
     case CONFIG_SHAPE:
+    case CONFIG_PROCESSES:
     case CONFIG_LATER:
         break;
     }
@@ -302,6 +305,10 @@ void config_value(struct config_loader *loader,
 
     if (key->type == CONFIG_SHAPE) {
         read_shape(loader, key, path, node);
+        return;
+    }
+    if (key->type == CONFIG_PROCESSES) {
+        config_read_processes(loader, path, node, target);
         return;
     }
     if (key->type == CONFIG_LATER) {

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/watch.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/driver.h"
@@ -16,7 +17,7 @@
 #include "daemon/routes.h"
 #include "daemon/tell.h"
 #include "daemon/waiters.h"
-#include "daemon/watch.h"
+#include "daemon/watching.h"
 #include "device/device.h"
 #include "http/http.h"
 #include "store/store.h"
@@ -157,7 +158,7 @@ int daemon_create(struct config *config, struct daemon **out)
     rc = rc != E_OK ? rc : names_create(&daemon->names);
     rc = rc != E_OK ? rc : events_create(clock_wall_ms(), &daemon->events);
     rc = rc != E_OK ? rc : observed_create(&daemon->observed);
-    rc = rc != E_OK ? rc : watch_create(daemon, &daemon->watch);
+    rc = rc != E_OK ? rc : watching_create(daemon);
     if (rc != E_OK) {
         daemon_destroy(daemon);
         return rc;

@@ -1,5 +1,6 @@
 /* leases.c - POST /gpu/release, renew, ack and cancel: calls about a lease. */
 #include "base/log.h"
+#include "control/watch.h"
 #include "core/lease.h"
 #include "daemon/answer.h"
 #include "daemon/daemon.h"
@@ -7,21 +8,23 @@
 #include "daemon/grants.h"
 #include "daemon/names.h"
 #include "daemon/routes.h"
+#include "daemon/watching.h"
 #include "http/http.h"
 #include "proto/api.h"
 
 #include <inttypes.h>
 
 /* Feed @event; @send answers once it is stored, an error is answered now. */
-static void feed(struct daemon *daemon,
-                 struct core_event *event,
-                 const struct driver_reply *reply)
+static int feed(struct daemon *daemon,
+                struct core_event *event,
+                const struct driver_reply *reply)
 {
     int rc = driver_feed(daemon->driver, event, reply);
 
     if (rc != E_OK) {
         answer_problem(daemon, reply->conn, rc, NULL, NULL);
     }
+    return rc;
 }
 
 /* Look at the lease of @reply.  Where the call failed in the end, or the lease
@@ -95,7 +98,7 @@ void release_handle(struct daemon *daemon,
     }
     event.release.lease = release.lease;
     event.release.token = release.token;
-    feed(daemon, &event, &reply);
+    (void)feed(daemon, &event, &reply);
 }
 
 void cancel_handle(struct daemon *daemon,
@@ -115,7 +118,7 @@ void cancel_handle(struct daemon *daemon,
         return;
     }
     event.cancel.lease = cancel.lease;
-    feed(daemon, &event, &reply);
+    (void)feed(daemon, &event, &reply);
 }
 
 /* ---- Renew ------------------------------------------------------------ */
@@ -157,12 +160,18 @@ void renew_handle(struct daemon *daemon,
     struct driver_reply reply = {
         .send = send_renewed, .arg = daemon, .conn = request->conn};
     struct core_event event = {.type = CORE_RENEW};
+    struct watched *watched = NULL;
     struct api_renew renew;
-    struct api_error error;
+    struct api_error error = {0};
+    int rc;
 
     (void)last;
-    if (api_parse_renew(request->body, request->body_size, &renew, &error) !=
-        E_OK) {
+    rc = api_parse_renew(request->body, request->body_size, &renew, &error);
+    if (rc == E_OK && renew.watch_pid != 0) {
+        rc = watching_open(daemon, request, renew.watch_pid, &watched, &error);
+    }
+    if (rc != E_OK) {
+        error.code = rc;
         answer_bad_body(daemon, request->conn, &error);
         return;
     }
@@ -170,7 +179,11 @@ void renew_handle(struct daemon *daemon,
     event.renew.token = renew.token;
     event.renew.ttl_ms = renew.ttl_ms;
     reply.token = renew.token;
-    feed(daemon, &event, &reply);
+    if (feed(daemon, &event, &reply) != E_OK) {
+        watch_drop(watched);
+    } else if (watched != NULL) {
+        watch_join(daemon->watch, watched, renew.lease);
+    }
 }
 
 /* ---- Acknowledge ------------------------------------------------------ */
@@ -213,5 +226,5 @@ void ack_handle(struct daemon *daemon,
     event.ack.token = ack.token;
     event.ack.action = ack.action;
     event.ack.vram_mib = ack.vram_mib;
-    feed(daemon, &event, &reply);
+    (void)feed(daemon, &event, &reply);
 }

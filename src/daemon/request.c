@@ -1,4 +1,5 @@
 /* request.c - POST /gpu/request: from a body to a request for the core. */
+#include "control/watch.h"
 #include "daemon/answer.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -6,7 +7,7 @@
 #include "daemon/names.h"
 #include "daemon/routes.h"
 #include "daemon/waiters.h"
-#include "daemon/watch.h"
+#include "daemon/watching.h"
 #include "http/http.h"
 #include "proto/api.h"
 
@@ -145,17 +146,10 @@ static int open_watched(struct daemon *daemon,
                         struct waiters_request *out,
                         struct api_error *error)
 {
-    int rc;
-
-    if ((asked->fields & API_HAS_WATCH_PID) == 0) {
-        return E_OK;
-    }
-    rc = watch_open(daemon->watch, request, asked->watch_pid, &out->watched);
-    return rc == E_INVALID
-               ? blame(error, "watch_pid",
-                       "not a process of yours, asked for over the Unix "
-                       "socket")
-               : rc;
+    return (asked->fields & API_HAS_WATCH_PID) == 0
+               ? E_OK
+               : watching_open(daemon, request, asked->watch_pid, &out->watched,
+                               error);
 }
 
 void request_handle(struct daemon *daemon,

@@ -1,5 +1,6 @@
 #include "daemon/tell.h"
 
+#include "control/watch.h"
 #include "core/lease.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
@@ -9,7 +10,6 @@
 #include "daemon/names.h"
 #include "daemon/observed.h"
 #include "daemon/waiters.h"
-#include "daemon/watch.h"
 
 static void lease_ended(struct daemon *daemon, uint64_t lease)
 {

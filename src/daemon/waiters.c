@@ -1,6 +1,7 @@
 #include "daemon/waiters.h"
 
 #include "base/list.h"
+#include "control/watch.h"
 #include "core/lease.h"
 #include "daemon/answer.h"
 #include "daemon/control.h"
@@ -10,7 +11,6 @@
 #include "daemon/names.h"
 #include "daemon/parked.h"
 #include "daemon/views.h"
-#include "daemon/watch.h"
 #include "http/http.h"
 
 #include <stdlib.h>

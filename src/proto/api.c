@@ -73,6 +73,8 @@ static const struct field renew_fields[] = {
      PLACE(api_renew, token), .min = 1, .max = API_NUMBER_MAX},
     {"ttl_ms", FIELD_NUMBER,
      PLACE(api_renew, ttl_ms), .min = API_TTL_MS_MIN, .max = API_TTL_MS_MAX},
+    {"watch_pid", FIELD_NUMBER,
+     PLACE(api_renew, watch_pid), .min = 1, .max = API_PID_MAX},
 };
 
 static const struct field ack_fields[] = {

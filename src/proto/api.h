@@ -108,7 +108,8 @@ struct api_release {
 struct api_renew {
     uint64_t lease;
     uint64_t token;
-    uint32_t ttl_ms; /* 0 = not given. */
+    uint32_t ttl_ms;    /* 0 = not given. */
+    uint32_t watch_pid; /* One more process of the holder; 0 = none. */
 };
 
 /* POST /gpu/ack. */
@@ -288,6 +289,13 @@ void api_problem(struct buf *out,
 
 /* Append the body of @request: the fields that are given. */
 void api_write_request(struct buf *out, const struct api_request *request);
+
+/* Append the body of a renewal that keeps its ttl; @watch_pid 0 is left
+ * out. */
+void api_write_renew(struct buf *out,
+                     uint64_t lease,
+                     uint64_t token,
+                     uint32_t watch_pid);
 
 /* Append the body of a release, a cancellation, or a renewal that keeps its
  * ttl; @token 0 is left out: {"lease","token"}. */

@@ -87,6 +87,19 @@ void api_write_lease(struct buf *out, uint64_t lease, uint64_t token)
     buf_byte(out, '}');
 }
 
+void api_write_renew(struct buf *out,
+                     uint64_t lease,
+                     uint64_t token,
+                     uint32_t watch_pid)
+{
+    put_number(out, "{\"lease\":", lease);
+    put_number(out, ",\"token\":", token);
+    if (watch_pid != 0) {
+        put_number(out, ",\"watch_pid\":", watch_pid);
+    }
+    buf_byte(out, '}');
+}
+
 void api_write_ack(struct buf *out, const struct api_ack *ack)
 {
     put_number(out, "{\"lease\":", ack->lease);

@@ -138,6 +138,123 @@ def test_run_tells_its_child_of_the_grant(cli, coordinator):
     assert env["CUDA_VISIBLE_DEVICES"] == uuid
 
 
+# Ignores SIGTERM, which it gets when run dies; says its number.
+STUBBORN = """trap '' TERM
+echo $$ >{dir}/pid.new && mv {dir}/pid.new {dir}/pid
+while :; do sleep 1; done"""
+
+# Starts a program that leaves its group and session, then stays itself.
+FLEEING = """setsid sh -c 'trap "" TERM
+    echo $$ >{dir}/away.new && mv {dir}/away.new {dir}/away
+    while :; do sleep 1; done' &
+while [ ! -e {dir}/away ]; do sleep 0.01; done
+echo $$ >{dir}/pid.new && mv {dir}/pid.new {dir}/pid
+while :; do sleep 1; done"""
+
+# A runtime whose client ends at once, and whose container ends with a file.
+RUNTIME = """#!/bin/sh
+echo "$@" >>{dir}/calls
+case $1 in
+run) exit 5 ;;
+wait) echo 0; while [ ! -e {dir}/end ]; do sleep 0.01; done ;;
+esac"""
+
+
+def start_script(cli, script):
+    """Start `run` with @script; return run, and the number of its child."""
+    process = cli.spawn("run", "--ttl", "10min", "--", "sh", "-c",
+                        script.format(dir=cli.dir))
+    until((cli.dir / "pid").exists, "the program runs")
+    return process, int((cli.dir / "pid").read_text())
+
+
+def is_watched(coordinator, cli, pid):
+    """Say whether the coordinator holds a pidfd of @pid."""
+    fds = pathlib.Path(f"/proc/{coordinator.process.pid}/fdinfo")
+    for info in fds.iterdir():
+        try:
+            text = info.read_text()
+        except FileNotFoundError:
+            continue
+        if f"\nPid:\t{pid}\n" in text:
+            return True
+    return False
+
+
+def test_c3_run_hands_its_lease_to_its_child(cli, coordinator):
+    """kill -9 of `run` does not free the GPU that its child still uses; kill -9
+    of the child does, long before the TTL."""
+    process, pid = start_script(cli, STUBBORN)
+    until(lambda: is_watched(coordinator, cli, pid), "the child is watched")
+    process.kill()
+    process.wait(LIMIT_S)
+    [lease] = holders(coordinator)
+    assert lease["state"] == "held"
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: holders(coordinator) == [], "the lease has ended")
+
+
+def test_c3_who_leaves_its_session_does_not_escape_a_cgroup(cli, coordinator):
+    process, pid = start_script(cli, FLEEING)
+    away = int((cli.dir / "away").read_text())
+    try:
+        cgroup = pathlib.Path(f"/proc/{away}/cgroup").read_text()
+        if "/gpucoord-run-" not in cgroup:
+            pytest.skip("no cgroup can be made here")
+        until(lambda: is_watched(coordinator, cli, pid), "it is watched")
+        process.kill()
+        process.wait(LIMIT_S)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: is_gone(pid), "the child has died")
+        until(lambda: not is_watched(coordinator, cli, pid), "it was noticed")
+        [lease] = holders(coordinator)
+        assert lease["state"] == "held"
+    finally:
+        os.kill(away, signal.SIGKILL)
+    until(lambda: holders(coordinator) == [], "the lease has ended")
+
+
+def test_run_leaves_no_cgroup_behind(cli, coordinator):
+    done = cli("run", "--", "cat", "/proc/self/cgroup")
+    [path] = [line[3:] for line in done.stdout.splitlines()
+              if line.startswith("0::")] or [""]
+    if "/gpucoord-run-" not in path:
+        pytest.skip("no cgroup can be made here")
+    mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
+    [mount] = [line.split()[1] for line in mounts
+               if line.split()[2] == "cgroup2"][:1]
+    assert not pathlib.Path(mount + path).exists()
+
+
+@pytest.mark.parametrize("command", [
+    ("docker", "run", "image"), ("sudo", "podman", "run", "image"),
+    ("/usr/bin/docker", "--context", "x", "compose", "up")])
+def test_c3_run_refuses_the_client_of_a_container(cli, coordinator, command):
+    done = cli("run", "--", *command)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"gpucoord: '{command[0]}' starts a container and is not itself the "
+        "holder of the gpu: name the container with --container NAME\n")
+    assert holders(coordinator) == []
+
+
+def test_c3_run_holds_the_gpu_until_its_container_ends(cli, coordinator):
+    runtime = cli.dir / "docker"
+    runtime.write_text(RUNTIME.format(dir=cli.dir))
+    runtime.chmod(0o755)
+    process = cli.spawn("run", "--container", "box", "--", str(runtime), "run",
+                        "--name", "box", "-d", "image")
+    calls = cli.dir / "calls"
+    until(lambda: calls.exists() and "wait box" in calls.read_text(),
+          "the client has ended, the container is waited for")
+    [lease] = holders(coordinator)
+    assert lease["state"] == "held"
+    (cli.dir / "end").touch()
+    assert process.wait(LIMIT_S) == 5
+    assert holders(coordinator) == []
+    assert calls.read_text() == "run --name box -d image\nwait box\n"
+
+
 def test_run_is_named_after_its_command_and_not_preemptible(cli, coordinator):
     process, _ = cli.run()
     [lease] = holders(coordinator)

@@ -215,6 +215,33 @@ def test_hold_by_connection(coordinator):
           "the lease ends with the connection")
 
 
+def test_a_renewal_can_name_one_more_process(coordinator):
+    """C3: `run` has a child only once it has the lease."""
+    first = subprocess.Popen(["sleep", "1000"])
+    second = subprocess.Popen(["sleep", "1000"])
+    try:
+        grant = coordinator.request("x", watch_pid=first.pid)
+        name = {"lease": grant["lease"], "token": grant["token"]}
+        stale = {**name, "token": grant["token"] + 1}
+        assert coordinator.post("/gpu/renew", watch_pid=second.pid,
+                                **stale).status == 409
+        wrong = coordinator.post("/gpu/renew", watch_pid=1 << 21, **name)
+        assert (wrong.status, wrong["field"]) == (422, "watch_pid")
+        assert coordinator.post("/gpu/renew", watch_pid=second.pid,
+                                **name).status == 200
+        first.kill()
+        first.wait()
+        assert coordinator.post("/gpu/renew", **name).status == 200
+        second.kill()
+        second.wait()
+        until(lambda: coordinator.lease(grant["lease"])["state"] == "ended",
+              "the lease ends with the last of its processes")
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.wait()
+
+
 def test_death_of_a_watched_process_ends_the_lease(coordinator):
     """C3: noticed at once, not after the TTL."""
     child = subprocess.Popen(["sleep", "1000"])

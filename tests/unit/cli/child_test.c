@@ -22,7 +22,7 @@ static void start(const char *script)
 
     (void)snprintf(text, sizeof text, "%s", script);
     assert_int_equal(sigemptyset(&none), 0);
-    assert_int_equal(child_start(&child, argv, &files, &none), E_OK);
+    assert_int_equal(child_start(&child, argv, &files, &none, NULL), E_OK);
 }
 
 /* Wait until the child is in one of the states @how. */
@@ -66,9 +66,9 @@ static void what_cannot_run_ends_as_in_a_shell(void **state)
 
     (void)state;
     assert_int_equal(sigemptyset(&none), 0);
-    assert_int_equal(child_start(&child, missing, &files, &none), E_OK);
+    assert_int_equal(child_start(&child, missing, &files, &none, NULL), E_OK);
     expect_end(127);
-    assert_int_equal(child_start(&child, denied, &files, &none), E_OK);
+    assert_int_equal(child_start(&child, denied, &files, &none, NULL), E_OK);
     expect_end(126);
 }
 

@@ -257,8 +257,7 @@ static void keys_of_later_versions_are_refused(void **state)
            "auth: {token: x}\n"
            "store: postgresql://db/x\n"
            "services:\n"
-           "  s: {restart: [a, b], signals: x, engine: x, processes: x,\n"
-           "      channels: {}}\n",
+           "  s: {restart: [a, b], signals: x, engine: x, channels: {}}\n",
            "f:1:8: 'redis' is not supported by this version\n"
            "f:2:10: 'cluster' is not supported by this version\n"
            "f:3:7: 'mode' other than 'enforce' is not supported by this "
@@ -268,8 +267,56 @@ static void keys_of_later_versions_are_refused(void **state)
            "f:7:16: 'services.s.restart' is not supported by this version\n"
            "f:7:33: 'services.s.signals' is not supported by this version\n"
            "f:7:44: 'services.s.engine' is not supported by this version\n"
-           "f:7:58: 'services.s.processes' is not supported by this version\n"
-           "f:8:17: 'services.s.channels' is not supported by this version\n");
+           "f:7:57: 'services.s.channels' is not supported by this version\n");
+}
+
+static void expect_process(const struct config_process *process,
+                           const char *service,
+                           enum owner_kind kind,
+                           const char *pattern)
+{
+    assert_string_equal(process->service, service);
+    assert_int_equal(process->kind, kind);
+    assert_string_equal(process->pattern, pattern);
+}
+
+/* C1: by these the coordinator knows whose VRAM it sees. */
+static void processes_of_services_are_read_in_their_order(void **state)
+{
+    struct config config;
+
+    (void)state;
+    load_quiet("services:\n"
+               "  a: {processes: {unit: ollama, exe: [python3, /opt/*/x]}}\n"
+               "  b: {processes: null}\n"
+               "  c:\n"
+               "    processes:\n"
+               "      container: whisper\n"
+               "      cgroup: /gpu.slice\n",
+               &config);
+    assert_int_equal(config.process_count, 5);
+    expect_process(&config.processes[0], "a", OWNER_UNIT, "ollama");
+    expect_process(&config.processes[1], "a", OWNER_EXE, "python3");
+    expect_process(&config.processes[2], "a", OWNER_EXE, "/opt/*/x");
+    expect_process(&config.processes[3], "c", OWNER_CONTAINER, "whisper");
+    expect_process(&config.processes[4], "c", OWNER_CGROUP, "/gpu.slice");
+    config_release(&config);
+}
+
+static void processes_that_say_nothing_are_refused(void **state)
+{
+    (void)state;
+    refuse("services:\n"
+           "  a: {processes: ollama}\n"
+           "  b: {processes: {pid: 7, unit: [], exe: ''}}\n"
+           "  c: {processes: {cgroup: gpu.slice, unit: {a: b}}}\n",
+           "f:2:18: 'services.a.processes' is a map as {unit: ollama} or "
+           "{exe: [a, b]}\n"
+           "f:3:19: 'services.b.processes': a process is named by unit, "
+           "container, cgroup or exe\n"
+           "f:3:42: 'exe' is a name, or a list of names\n"
+           "f:4:27: 'cgroup' is the path of a cgroup, as /gpu.slice\n"
+           "f:4:44: 'unit' is a name, or a list of names\n");
 }
 
 static void shapes_say_what_they_accept(void **state)
@@ -777,6 +824,8 @@ int main(void)
         cmocka_unit_test(all_mistakes_are_named_at_once_with_their_places),
         cmocka_unit_test(amd_cards_are_named_in_two_ways),
         cmocka_unit_test(keys_of_later_versions_are_refused),
+        cmocka_unit_test(processes_of_services_are_read_in_their_order),
+        cmocka_unit_test(processes_that_say_nothing_are_refused),
         cmocka_unit_test(shapes_say_what_they_accept),
         cmocka_unit_test(keys_are_judged_together),
         cmocka_unit_test(unreachable_shares_are_warned_of),

@@ -312,6 +312,7 @@ static void renew_and_cancel_are_read(void **state)
 {
     struct api_error error;
     struct api_renew renew;
+    struct buf written;
     struct api_cancel cancel;
     static const char json[] = "{\"token\":3,\"lease\":2,\"ttl_ms\":60000}";
 
@@ -323,6 +324,16 @@ static void renew_and_cancel_are_read(void **state)
     assert_int_equal(
         api_parse_renew("{\"lease\":2,\"token\":3}", 21, &renew, &error), E_OK);
     assert_int_equal(renew.ttl_ms, 0);
+    assert_int_equal(renew.watch_pid, 0);
+    buf_init(&written, 0);
+    api_write_renew(&written, 2, 3, 0);
+    assert_string_equal(buf_string(&written), "{\"lease\":2,\"token\":3}");
+    buf_clear(&written);
+    api_write_renew(&written, 2, 3, 77);
+    assert_int_equal(
+        api_parse_renew(written.data, written.size, &renew, &error), E_OK);
+    assert_int_equal(renew.watch_pid, 77);
+    buf_release(&written);
     assert_int_equal(api_parse_cancel("{\"lease\":9}", 11, &cancel, &error),
                      E_OK);
     assert_int_equal(cancel.lease, 9);

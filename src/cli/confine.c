@@ -1,0 +1,41 @@
+#include "cli/confine.h"
+
+#include "control/cgroup.h"
+
+#include <stdlib.h>
+
+struct confine {
+    struct cgroup cgroup;
+};
+
+struct confine *confine_open(void)
+{
+    struct confine *confine = calloc(1, sizeof *confine);
+    struct buf why;
+
+    buf_init(&why, 0);
+    if (confine != NULL && cgroup_create(&confine->cgroup, &why) != E_OK) {
+        free(confine);
+        confine = NULL;
+    }
+    buf_release(&why);
+    return confine;
+}
+
+void confine_enter(const struct confine *confine)
+{
+    /* In a threaded cgroup the kernel refuses: it stays where it is. */
+    if (confine != NULL && cgroup_enter(&confine->cgroup) != E_OK) {
+        return;
+    }
+}
+
+void confine_close(struct confine *confine)
+{
+    /* What lives on keeps it; the next `run` here removes it. */
+    if (confine != NULL && cgroup_remove(&confine->cgroup) != E_OK) {
+        free(confine);
+        return;
+    }
+    free(confine);
+}
