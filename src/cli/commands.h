@@ -11,6 +11,12 @@
 /* The coordinator itself; daemon/serve.c. */
 int serve_main(int argc, char **argv);
 
+/* Let go on what is frozen or checkpointed. */
+int thaw_main(int argc, char **argv);
+
+/* One call of the CUDA driver, for the coordinator; control/cuda_call.c. */
+int cuda_call_main(int argc, char **argv);
+
 /* Run a trace in virtual time, or against a real coordinator. */
 int simulate_main(int argc, char **argv);
 int replay_main(int argc, char **argv);

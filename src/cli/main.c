@@ -29,12 +29,14 @@ static const struct command {
     {"undrain", undrain_main, "end a drain"},
     {"revoke", revoke_main, "take a lease back by force"},
     {"bypass", bypass_main, "grant everything at once, or stop doing so"},
+    {"thaw", thaw_main, "let go on whatever is frozen or checkpointed"},
     {"check-config", check_config_main,
      "name every mistake in a configuration"},
     {"simulate", simulate_main, "run a trace in virtual time"},
     {"replay", replay_main, "run a trace against a coordinator"},
     {"version", version_main, "print the version"},
     {"help", help_main, "print this"},
+    {"cuda-call", cuda_call_main, NULL}, /* For ourselves. */
 };
 
 enum {
@@ -58,7 +60,9 @@ static int help_main(int argc, char **argv)
     (void)printf("gpucoord decides who may use which gpu, and how much of its "
                  "memory\n\ncommands:\n");
     for (i = 0; i < COMMANDS; i++) {
-        (void)printf("  %-13s %s\n", commands[i].name, commands[i].help);
+        if (commands[i].help != NULL) {
+            (void)printf("  %-13s %s\n", commands[i].name, commands[i].help);
+        }
     }
     (void)printf("\n'gpucoord COMMAND --help' prints a command's options\n");
     return 0;

@@ -1,0 +1,241 @@
+/* thaw.c - `gpucoord thaw`: let go on whatever is frozen or checkpointed.
+ *
+ * Works on the journal in the coordinator's state directory, whether or not a
+ * coordinator runs; one that does finds the processes running.  VRAM is
+ * measured here, since nobody else may be there to be asked.
+ */
+#include "control/thaw.h"
+#include "base/clock.h"
+#include "base/paths.h"
+#include "base/units.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/say.h"
+#include "device/device.h"
+
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    MEASURE_MS = 5000,
+    EXIT_USAGE = 2
+};
+
+struct values {
+    const char *dir;
+    uint64_t free_mib;
+    uint64_t time_ms;
+};
+
+static const struct args_option options[] = {
+    {"dir", ARGS_TEXT, offsetof(struct values, dir), "DIR",
+     "the coordinator's state directory", 0},
+    {"free", ARGS_SIZE, offsetof(struct values, free_mib), "SIZE",
+     "vram that is free for sure, where it cannot be measured", UINT32_MAX},
+    {"time", ARGS_TIME, offsetof(struct values, time_ms), "TIME",
+     "give up a lease after this time (60s)", 3600000},
+};
+
+static const struct args_spec spec = {
+    .usage = "thaw [LEASE]",
+    .about = "Let go on the processes that a coordinator has frozen or "
+             "checkpointed, all or\nthose of LEASE, with or without a "
+             "coordinator.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .operands_max = 1,
+};
+
+/* ---- How much is free ---------------------------------------------------- */
+
+struct measure {
+    struct device_set *set;
+    uint32_t free_mib[DEVICES_MAX];
+    uint32_t measured; /* How many of them. */
+    bool is_known[DEVICES_MAX];
+};
+
+static void on_sample(void *arg, const struct device_sample *sample)
+{
+    struct measure *measure = arg;
+    const struct device_info *info;
+
+    if (measure->set == NULL || sample->state != DEVICE_OK) {
+        return;
+    }
+    info = device_info(measure->set, sample->device);
+    if (!measure->is_known[sample->device]) {
+        measure->is_known[sample->device] = true;
+        measure->measured++;
+    }
+    measure->free_mib[sample->device] = info->total_mib > sample->used_mib
+                                            ? info->total_mib - sample->used_mib
+                                            : 0;
+}
+
+/* Say whether device @uuid is one of @gpus; all are where @gpus is "". */
+static bool is_among(const char *gpus, const char *uuid)
+{
+    const char *at = strstr(gpus, uuid);
+    size_t size = strlen(uuid);
+
+    return gpus[0] == '\0' || (at != NULL && (at == gpus || at[-1] == ',') &&
+                               (at[size] == '\0' || at[size] == ','));
+}
+
+/* Return what is free on the fullest of @gpus; 0 where one is not measured. */
+static uint64_t least_free(const struct measure *measure, const char *gpus)
+{
+    uint64_t least_mib = UINT64_MAX;
+    uint32_t i;
+
+    for (i = 0; i < device_count(measure->set); i++) {
+        uint64_t free_mib =
+            measure->is_known[i] ? measure->free_mib[i] : UINT64_C(0);
+
+        if (is_among(gpus, device_info(measure->set, i)->uuid) &&
+            free_mib < least_mib) {
+            least_mib = free_mib;
+        }
+    }
+    return least_mib == UINT64_MAX ? 0 : least_mib;
+}
+
+/* Run the loop until all devices are measured. */
+static void measure_all(struct event_base *base, struct measure *measure)
+{
+    uint64_t until_ms = clock_mono_ms() + MEASURE_MS;
+    struct timeval step = {.tv_usec = 50000};
+    uint32_t i;
+
+    for (i = 0; i < device_count(measure->set); i++) {
+        device_want(measure->set, i, true);
+    }
+    while (measure->measured < device_count(measure->set) &&
+           clock_mono_ms() < until_ms &&
+           event_base_loopexit(base, &step) == 0 &&
+           event_base_dispatch(base) >= 0) {
+    }
+}
+
+/* As thaw_room. */
+static uint64_t room(void *arg, const char *gpus)
+{
+    const struct values *values = arg;
+    struct measure measure = {.set = NULL};
+    struct device_config config = {
+        .kind = DEVICE_NVML, .on_sample = on_sample, .arg = &measure};
+    struct event_base *base;
+    uint64_t free_mib = 0;
+    struct buf why;
+
+    if (values->free_mib != ARGS_UNSET) {
+        return values->free_mib;
+    }
+    buf_init(&why, 1000);
+    base = event_base_new();
+    if (base != NULL &&
+        device_set_open(&config, base, &measure.set, &why) == E_OK) {
+        measure_all(base, &measure);
+        free_mib = least_free(&measure, gpus);
+        device_set_close(measure.set);
+    } else {
+        say("cannot measure the free vram: %s; '--free SIZE' tells it",
+            buf_string(&why));
+    }
+    if (base != NULL) {
+        event_base_free(base);
+    }
+    buf_release(&why);
+    return free_mib;
+}
+
+/* ---- Thaw ---------------------------------------------------------------- */
+
+/* As thaw_done. */
+static void report(void *arg,
+                   const struct journal_entry *entry,
+                   size_t processes,
+                   const struct outcome *outcome)
+{
+    bool is_moved = entry->kind == JOURNAL_CHECKPOINT;
+
+    (void)arg;
+    if (outcome->kind == OUTCOME_OK) {
+        (void)printf("lease %" PRIu64 " of %s: %zu %s %s\n", entry->lease,
+                     entry->service, processes,
+                     processes == 1 ? "process" : "processes",
+                     is_moved ? "restored" : "thawed");
+    } else {
+        say("lease %" PRIu64 " of %s is not %s: %s", entry->lease,
+            entry->service, is_moved ? "restored" : "thawed", outcome->reason);
+    }
+}
+
+/* Undo all that the journal in @dir lists, and return the exit status. */
+static int run(const char *dir, struct values *values, uint64_t lease)
+{
+    static const struct cuda_config cuda = {.caller = NULL};
+    struct journal journal;
+    struct checkpoint_context context = {.cuda = &cuda, .journal = &journal};
+    struct thaw thaw = {.context = &context,
+                        .time_ms = (uint32_t)values->time_ms,
+                        .room = room,
+                        .done = report,
+                        .arg = values};
+    struct journal_list before = {.count = 0};
+    size_t failed = 0;
+    size_t damaged = 0;
+    int rc = journal_init(&journal, dir);
+
+    if (rc == E_OK) {
+        rc = journal_read(&journal, &before);
+    }
+    if (rc == E_OK && before.count + before.damaged == 0) {
+        (void)printf("nothing is frozen\n");
+    } else if (rc == E_OK) {
+        rc = thaw_run(&thaw, lease, &failed, &damaged);
+    }
+    journal_list_release(&before);
+    if (rc != E_OK) {
+        say("cannot read the journal in '%s': %s", dir, err_text(rc));
+    }
+    if (damaged > 0) {
+        say("%zu lines of the journal in '%s' are damaged: look for stopped "
+            "processes by 'ps'",
+            damaged, dir);
+    }
+    return rc != E_OK ? err_exit(rc) : failed + damaged > 0;
+}
+
+int thaw_main(int argc, char **argv)
+{
+    struct values values = {.free_mib = ARGS_UNSET, .time_ms = 60000};
+    int first = args_read(&spec, &values, argc, argv);
+    uint64_t lease = 0;
+    struct buf dir;
+    int status;
+
+    if (first <= 0) {
+        return err_exit(first);
+    }
+    if (first < argc &&
+        (units_parse_count(argv[first], &lease) != E_OK || lease == 0)) {
+        say("'%s' is not the number of a lease", argv[first]);
+        return EXIT_USAGE;
+    }
+    buf_init(&dir, 0);
+    if (values.dir != NULL) {
+        buf_text(&dir, values.dir);
+    } else if (paths_state(&dir) != E_OK) {
+        say("there is no state directory: HOME is not set; '--dir DIR' names "
+            "it");
+        buf_release(&dir);
+        return EXIT_USAGE;
+    }
+    status = run(buf_string(&dir), &values, lease);
+    buf_release(&dir);
+    return status;
+}
