@@ -1,6 +1,7 @@
 #include "daemon/gpus.h"
 
 #include "base/log.h"
+#include "daemon/census.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
@@ -36,6 +37,7 @@ static void on_sample(void *arg, const struct device_sample *sample)
                        driver_time_of(daemon->driver, sample->begun_at_ms),
                    .used_mib = sample->used_mib}};
 
+    census_take(daemon, sample, &event);
     (void)driver_feed(daemon->driver, &event, NULL);
 }
 

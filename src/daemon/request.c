@@ -1,6 +1,7 @@
 /* request.c - POST /gpu/request: from a body to a request for the core. */
 #include "control/watch.h"
 #include "daemon/answer.h"
+#include "daemon/census.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/gpus.h"
@@ -175,6 +176,9 @@ void request_handle(struct daemon *daemon,
     }
     if (rc == E_OK) {
         rc = fill_names(daemon, &asked, &ready);
+    }
+    if (rc == E_OK) {
+        census_hear(daemon, request->pid, ready.core.service);
     }
     if (rc != E_OK) {
         watch_drop(ready.watched);
