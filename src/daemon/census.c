@@ -27,6 +27,7 @@ enum {
 enum claim {
     CLAIM_NONE,
     CLAIM_FOUND,    /* By owner_find(). */
+    CLAIM_LEFT,     /* Of a service whose lease has ended. */
     CLAIM_PRESUMED, /* Nobody else can be meant. */
     CLAIM_SUSPECTED /* One of several; nobody can say which. */
 };
@@ -71,7 +72,8 @@ struct census {
 
 /* ---- What is known of a process ------------------------------------------ */
 
-/* Read what the process is.  Of one that cannot be read only the number is known. */
+/* Read what the process is.  Of one that cannot be read only the number is
+ * known. */
 static void read_facts(struct known *known, uint64_t now_ms)
 {
     struct owner_subject *subject = &known->subject;
@@ -152,7 +154,8 @@ static void forget_gone(struct census *census, uint32_t device)
     }
 }
 
-/* ---- What there is to match it with --------------------------------------- */
+/* ---- What there is to match it with ---------------------------------------
+ */
 
 struct gathering {
     const struct daemon *daemon;
@@ -160,8 +163,7 @@ struct gathering {
     bool is_whole;
 };
 
-static void
-add_holder(void *arg, uint64_t lease, const struct proc_set *set)
+static void add_holder(void *arg, uint64_t lease, const struct proc_set *set)
 {
     struct gathering *gathering = arg;
     struct census *census = gathering->census;
@@ -201,8 +203,7 @@ static bool gather(const struct daemon *daemon, struct owner_table *out)
         .rules = census->rules,
         .rule_count = census->rule_count,
         .peers = census->peer_list,
-        .peer_count =
-            peers_list(&census->peers, PROC_ROOT, census->peer_list),
+        .peer_count = peers_list(&census->peers, PROC_ROOT, census->peer_list),
     };
     return gathering.is_whole;
 }
@@ -212,8 +213,8 @@ int census_configure(struct daemon *daemon)
     const struct config *config = daemon->config;
     struct census *census = daemon->census;
     struct owner_rule *rules = calloc(config->process_count + 1, sizeof *rules);
-    uint32_t *services = calloc(config->process_count + DEVICE_PROCESSES_MAX,
-                                sizeof *services);
+    uint32_t *services =
+        calloc(config->process_count + DEVICE_PROCESSES_MAX, sizeof *services);
     size_t i;
     int rc = rules == NULL || services == NULL ? E_NOMEM : E_OK;
 
@@ -241,28 +242,41 @@ void census_hear(struct daemon *daemon, pid_t pid, uint32_t service)
     peers_hear(&daemon->census->peers, pid, service);
 }
 
-/* ---- Matching ------------------------------------------------------------- */
+/* ---- Matching -------------------------------------------------------------
+ */
 
-/* Say whose @known is, by what is known for certain.  Who had a lease is still
- * of its service once that and its watch have ended. */
-static void match(struct known *known, const struct owner_table *table)
+static bool is_live(const struct daemon *daemon, uint64_t lease)
+{
+    struct core_lease_view view;
+
+    return core_lease_view(driver_core(daemon->driver), lease, &view) == E_OK &&
+           view.row.state != LEASE_ENDED;
+}
+
+/* Say whose @known is, by what is known for certain.  Who was a lease's is so
+ * after the end of the watch, and its service's after that of the lease. */
+static void match(const struct daemon *daemon,
+                  struct known *known,
+                  const struct owner_table *table)
 {
     struct owner owner = owner_find(table, &known->subject);
 
     if (owner.type != OWNER_NOBODY) {
         known->owner = owner;
         known->claim = CLAIM_FOUND;
+    } else if (known->claim == CLAIM_FOUND && known->owner.lease == 0) {
+        known->owner = owner; /* By a rule or a peer that is no more. */
+        known->claim = CLAIM_NONE;
     } else if (known->claim == CLAIM_FOUND &&
-               known->owner.type == OWNER_SERVICE && known->owner.lease == 0) {
-        known->claim = CLAIM_NONE; /* By a rule or a peer that is no more. */
-        known->owner = owner;
+               !is_live(daemon, known->owner.lease)) {
+        known->owner.lease = 0;
+        known->claim = CLAIM_LEFT;
     }
 }
 
 /* List the services that can be recognized on @board: those with rules, and
  * those of which somebody is there. */
-static size_t
-list_known(const struct census *census, const struct board *board)
+static size_t list_known(const struct census *census, const struct board *board)
 {
     uint32_t *out = census->services;
     const struct list *at;
@@ -273,10 +287,9 @@ list_known(const struct census *census, const struct board *board)
         out[count++] = census->rules[i].service;
     }
     LIST_EACH (at, &board->known) {
-        const struct known *known =
-            CONTAINER_OF(at, struct known, of_device);
+        const struct known *known = CONTAINER_OF(at, struct known, of_device);
 
-        if (known->claim == CLAIM_FOUND) {
+        if (known->claim == CLAIM_FOUND || known->claim == CLAIM_LEFT) {
             out[count++] = known->owner.service;
         }
     }
@@ -314,8 +327,7 @@ static void presume(struct daemon *daemon, uint32_t device)
                       list_known(census, board), &blind);
     for (i = 0; i < board->sample.process_count; i++) {
         const struct device_process *process = &board->sample.processes[i];
-        struct known *known =
-            idmap_find(&census->known, device, process->pid);
+        struct known *known = idmap_find(&census->known, device, process->pid);
 
         if (known == NULL || known->claim != CLAIM_NONE) {
             continue;
@@ -336,7 +348,8 @@ static void presume(struct daemon *daemon, uint32_t device)
     }
 }
 
-/* ---- What comes of it ------------------------------------------------------ */
+/* ---- What comes of it ------------------------------------------------------
+ */
 
 static void show_user(struct census_user *user,
                       const struct known *known,
@@ -411,8 +424,8 @@ static bool tell_users(struct census *census, struct board *board)
         if (user->is_rogue) {
             count_rogue(board, known, user);
         }
-        census->usages[census->usage_count++] = (struct core_usage){
-            user->lease, user->service, process->used_mib};
+        census->usages[census->usage_count++] =
+            (struct core_usage){user->lease, user->service, process->used_mib};
     }
     if (sample->rest_count > 0) {
         census->usages[census->usage_count++] =
@@ -442,7 +455,7 @@ static bool match_all(struct daemon *daemon, struct board *board)
 
         if (known != NULL) {
             known->seen = board->samples;
-            match(known, &table);
+            match(daemon, known, &table);
             is_unknown = is_unknown || known->claim == CLAIM_NONE;
         }
     }
@@ -478,8 +491,9 @@ void census_take(struct daemon *daemon,
         return;
     }
     if (board->samples > 0) {
-        board->rogues.mib_ms += (uint64_t)board->rogues.mib *
-                                (sample->begun_at_ms - board->sample.begun_at_ms);
+        board->rogues.mib_ms +=
+            (uint64_t)board->rogues.mib *
+            (sample->begun_at_ms - board->sample.begun_at_ms);
     }
     board->sample = *sample;
     board->samples++;
@@ -492,7 +506,8 @@ void census_take(struct daemon *daemon,
     }
 }
 
-/* ---- Looking ---------------------------------------------------------------- */
+/* ---- Looking ----------------------------------------------------------------
+ */
 
 const struct device_sample *census_sample(const struct census *census,
                                           uint32_t device)
@@ -520,7 +535,8 @@ void census_rogues(const struct census *census,
     *out = board == NULL ? (struct census_rogues){0} : board->rogues;
 }
 
-/* ---- Life --------------------------------------------------------------------- */
+/* ---- Life
+ * --------------------------------------------------------------------- */
 
 int census_create(struct census **out)
 {

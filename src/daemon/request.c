@@ -127,8 +127,9 @@ static int fill_names(struct daemon *daemon,
                                .metadata = asked->metadata};
     int rc = names_service(daemon->names, asked->service_id, &core->service);
 
-    if (rc != E_OK || ((asked->fields & (API_HAS_JOB | API_HAS_METADATA)) == 0 &&
-                       out->watched == NULL)) {
+    if (rc != E_OK ||
+        ((asked->fields & (API_HAS_JOB | API_HAS_METADATA)) == 0 &&
+         out->watched == NULL)) {
         return rc;
     }
     if (out->watched != NULL) {

@@ -14,8 +14,9 @@
  *    "why":null|{why}}
  *
  * `vram_mib` null is the whole device; `measured_mib`, on all its devices, is
- * null where the driver does not tell processes apart.  `devices` are those held, or left by
- * a pause; empty before the first grant.  `why` is there while it waits:
+ * null where the driver does not tell processes apart.  `devices` are those
+ * held, or left by a pause; empty before the first grant.  `why` is there while
+ * it waits:
  *
  *   {"wait":"holder","position":1,"text":"'x' holds it (lease 41) ...",
  *    "blocker":null|{"lease":41,"service_id":"x","state":"pausing",
