@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct acting;
 struct config;
 struct device_set;
 struct driver;
@@ -48,6 +49,7 @@ struct daemon {
     struct events *events;          /* The ring of /gpu/events. */
     struct observed *observed;      /* How long services hold. */
     struct watch *watch;            /* Processes of holders. */
+    struct acting *acting;          /* Carries out the rungs. */
     struct idmap parked;            /* By connection; parked.h. */
     struct list waiters;            /* Parked requests; waiters.c. */
     struct idmap holders;           /* By lease: held by connection. */

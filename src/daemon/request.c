@@ -98,6 +98,25 @@ static int check_room(const struct daemon *daemon,
     return E_OK;
 }
 
+/* Say whether a holder can be made to give way though it has no stream: by a
+ * signal to its process, or by a rung that needs no answer of it. */
+static bool is_reachable(const struct daemon *daemon,
+                         const struct api_request *asked,
+                         uint32_t ladder)
+{
+    const struct config_service *service =
+        config_service_find(daemon->config, asked->service_id);
+    uint32_t rungs = LADDER_DEFAULT;
+
+    if (ladder != 0) {
+        rungs = ladder_pack(&daemon->core_config.ladders[ladder - 1]);
+    }
+    return ladder_has(rungs, RUNG_CHECKPOINT) || ladder_has(rungs, RUNG_TERM) ||
+           ladder_has(rungs, RUNG_KILL) || ladder_has(rungs, RUNG_RESTART) ||
+           (service != NULL && service->signals.pause != 0 &&
+            (asked->fields & API_HAS_WATCH_PID) != 0);
+}
+
 static int fill_core(const struct daemon *daemon,
                      const struct api_request *asked,
                      struct core_request *out,
@@ -111,6 +130,7 @@ static int fill_core(const struct daemon *daemon,
     if (gpus_find(daemon, &asked->devices, &out->devices) != E_OK) {
         return blame(error, "device", "there is no such device here");
     }
+    out->is_reachable = is_reachable(daemon, asked, out->ladder);
     out->gpus = asked->gpus;
     out->holds_by_connection = asked->holds_by_connection;
     return check_room(daemon, out, error);
