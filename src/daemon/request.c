@@ -4,6 +4,7 @@
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/gpus.h"
+#include "daemon/ladders.h"
 #include "daemon/names.h"
 #include "daemon/routes.h"
 #include "daemon/waiters.h"
@@ -117,6 +118,27 @@ static bool is_reachable(const struct daemon *daemon,
             (asked->fields & API_HAS_WATCH_PID) != 0);
 }
 
+/* Number the ladder that the request brings: what may be done to processes is
+ * said over the Unix socket, as whose they are. */
+static int fill_ladder(struct daemon *daemon,
+                       const struct http_request *request,
+                       const struct api_request *asked,
+                       struct core_request *out,
+                       struct api_error *error)
+{
+    if ((asked->fields & API_HAS_LADDER) != 0) {
+        if (!request->is_unix) {
+            return blame(error, "ladder", "is taken over the Unix socket only");
+        }
+        if (ladders_number(daemon, asked->service_id, asked->ladder,
+                           &out->ladder, error) != E_OK) {
+            return error->detail[0] != '\0' ? E_INVALID : E_LIMIT;
+        }
+    }
+    out->is_reachable = is_reachable(daemon, asked, out->ladder);
+    return E_OK;
+}
+
 static int fill_core(const struct daemon *daemon,
                      const struct api_request *asked,
                      struct core_request *out,
@@ -130,7 +152,6 @@ static int fill_core(const struct daemon *daemon,
     if (gpus_find(daemon, &asked->devices, &out->devices) != E_OK) {
         return blame(error, "device", "there is no such device here");
     }
-    out->is_reachable = is_reachable(daemon, asked, out->ladder);
     out->gpus = asked->gpus;
     out->holds_by_connection = asked->holds_by_connection;
     return check_room(daemon, out, error);
@@ -189,6 +210,9 @@ void request_handle(struct daemon *daemon,
     rc = api_parse_request(request->body, request->body_size, &asked, &error);
     if (rc == E_OK) {
         rc = fill_core(daemon, &asked, &ready.core, &error);
+    }
+    if (rc == E_OK) {
+        rc = fill_ladder(daemon, request, &asked, &ready.core, &error);
     }
     if (rc == E_OK) {
         rc = open_watched(daemon, request, &asked, &ready, &error);
