@@ -82,52 +82,6 @@ void acting_restart(struct acting *acting, struct order *order)
     }
 }
 
-/* ---- Words -------------------------------------------------------------- */
-
-/* Return what was done on a rung, for people. */
-static const char *deed(const struct walks_step *step)
-{
-    switch (step->rung) {
-    case RUNG_ASK:
-        return "asked to pause";
-    case RUNG_UNLOAD:
-        return "told to unload";
-    case RUNG_FREEZE:
-        return step->is_undo ? "thawed" : "frozen";
-    case RUNG_CHECKPOINT:
-        return step->is_undo ? "restored" : "checkpointed";
-    case RUNG_TERM:
-        return "TERM sent";
-    case RUNG_KILL:
-        return "KILL sent";
-    case RUNG_RESTART:
-        return "restarted";
-    case RUNG_NONE:
-    case RUNGS:
-        break;
-    }
-    return "";
-}
-
-void acting_print_walk(const struct walks_walk *walk, struct buf *out)
-{
-    uint32_t i;
-
-    for (i = 0; i < walk->count; i++) {
-        const struct walks_step *step = &walk->steps[i];
-
-        buf_text(out, i == 0 ? "" : ", ");
-        buf_text(out, deed(step));
-        if (step->outcome == WALKS_RUNNING) {
-            continue;
-        }
-        buf_text(out, ": ");
-        buf_text(out, step->reason[0] != '\0'
-                          ? step->reason
-                          : walks_outcome_name(step->outcome));
-    }
-}
-
 /* ---- Notify ------------------------------------------------------------- */
 
 static const char *reason_text(enum core_reason reason)
@@ -177,7 +131,7 @@ static void print_sentence(const struct acting *acting,
     }
     if (walk != NULL && walk->count > 0) {
         buf_text(out, " (");
-        acting_print_walk(walk, out);
+        walks_print(walk, 0, out);
         buf_byte(out, ')');
     }
 }

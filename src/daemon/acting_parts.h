@@ -115,7 +115,4 @@ void acting_notify(struct acting *acting, const struct core_message *message);
  * resume. */
 void acting_signal(struct acting *acting, uint64_t lease, bool pauses);
 
-/* Append how @walk went: "asked to pause: no answer in 10 s; term: ok". */
-void acting_print_walk(const struct walks_walk *walk, struct buf *out);
-
 #endif

@@ -11,6 +11,7 @@
 #include "base/idmap.h"
 #include "base/list.h"
 #include "core/core.h"
+#include "daemon/prevented.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,6 +51,7 @@ struct daemon {
     struct observed *observed;      /* How long services hold. */
     struct watch *watch;            /* Processes of holders. */
     struct acting *acting;          /* Carries out the rungs. */
+    struct prevented prevented;     /* While only observing. */
     struct idmap parked;            /* By connection; parked.h. */
     struct list waiters;            /* Parked requests; waiters.c. */
     struct idmap holders;           /* By lease: held by connection. */

@@ -1,12 +1,14 @@
 /* metrics.c - GET /metrics: counts in Prometheus' text form (C13). */
 #include "base/clock.h"
 #include "core/lease.h"
+#include "daemon/acting.h"
 #include "daemon/answer.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
 #include "daemon/records.h"
 #include "daemon/routes.h"
+#include "daemon/walks.h"
 #include "http/http.h"
 
 #include <inttypes.h>
@@ -48,6 +50,8 @@ static void write_counters(const struct core_stats *stats, struct buf *out)
          stats->revocations},
         {"gpucoord_timeouts_total", "Requests not granted in time.",
          stats->timeouts},
+        {"gpucoord_prevented_total",
+         "Grants that only observing gave.", stats->prevented},
         {"gpucoord_advisories_total", "Exclusive grants without verified room.",
          stats->advisories},
     };
@@ -122,6 +126,42 @@ static void write_devices(const struct daemon *daemon, struct buf *out)
     }
 }
 
+static void write_rungs(const struct daemon *daemon, struct buf *out)
+{
+    const struct walks *walks = acting_walks(daemon->acting);
+    int rung;
+    int outcome;
+
+    head(out, "gpucoord_rungs_total", "counter",
+         "Rungs of ladders that have ended, by outcome.");
+    for (rung = RUNG_NONE + 1; rung < RUNGS; rung++) {
+        for (outcome = WALKS_OK; outcome < WALKS_OUTCOMES; outcome++) {
+            buf_printf(out,
+                       "gpucoord_rungs_total{rung=\"%s\",outcome=\"%s\"} "
+                       "%" PRIu64 "\n",
+                       rung_name((enum rung)rung),
+                       walks_outcome_name((enum walks_outcome)outcome),
+                       walks_count(walks, (enum rung)rung,
+                                   (enum walks_outcome)outcome));
+        }
+    }
+}
+
+static void write_prevented(const struct daemon *daemon, struct buf *out)
+{
+    int wait;
+
+    head(out, "gpucoord_prevented_by_total", "counter",
+         "Grants that only observing gave, by what they would have waited "
+         "for.");
+    for (wait = CORE_WAIT_NOTHING + 1; wait < CORE_WAITS; wait++) {
+        buf_printf(out,
+                   "gpucoord_prevented_by_total{wait=\"%s\"} %" PRIu64 "\n",
+                   core_wait_name((enum core_wait)wait),
+                   daemon->prevented.counts[wait]);
+    }
+}
+
 static void write_daemon(const struct daemon *daemon, struct buf *out)
 {
     struct driver_stats stats;
@@ -156,6 +196,8 @@ void metrics_handle(struct daemon *daemon,
     write_states(&stats, body);
     write_classes(daemon, body);
     write_devices(daemon, body);
+    write_rungs(daemon, body);
+    write_prevented(daemon, body);
     write_daemon(daemon, body);
     answer_text(daemon, request->conn, "text/plain; version=0.0.4", body);
 }

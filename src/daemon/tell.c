@@ -31,6 +31,7 @@ void tell_message(struct daemon *daemon, const struct core_message *message)
     control_tell(daemon, message);
     events_tell(daemon, message);
     acting_tell(daemon->acting, message);
+    prevented_tell(daemon, message);
     if (message->type == CORE_MSG_STATE) {
         look_tell(daemon, message->lease);
         if (message->state == LEASE_ENDED) {

@@ -4,7 +4,6 @@
 #include "base/idmap.h"
 #include "base/list.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +87,19 @@ static struct entry *entry_get(struct walks *walks, uint64_t lease)
     return entry;
 }
 
+/* @step was late, after @ms. */
+static void give_reason(struct walks_step *step, uint64_t ms)
+{
+    struct buf text;
+
+    buf_init(&text, 0);
+    buf_text(&text, step->rung == RUNG_ASK ? "no answer in " : "not done in ");
+    walks_print_time(ms, &text);
+    (void)snprintf(step->reason, sizeof step->reason, "%s",
+                   buf_string(&text));
+    buf_release(&text);
+}
+
 /* @step ends as @outcome says. */
 static void end_step(struct walks *walks,
                      struct walks_step *step,
@@ -103,10 +115,7 @@ static void end_step(struct walks *walks,
     step->outcome = outcome;
     step->ended_at_ms = now_ms;
     if (outcome == WALKS_LATE && step->reason[0] == '\0') {
-        (void)snprintf(step->reason, sizeof step->reason,
-                       step->rung == RUNG_ASK ? "no answer in %" PRIu64 " ms"
-                                              : "not done in %" PRIu64 " ms",
-                       now_ms - step->begun_at_ms);
+        give_reason(step, now_ms - step->begun_at_ms);
     }
     walks->counts[step->rung][outcome]++;
 }

@@ -7,6 +7,7 @@
 #ifndef GPUCOORD_DAEMON_WALKS_H
 #define GPUCOORD_DAEMON_WALKS_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "core/ladder.h"
 
@@ -90,5 +91,17 @@ uint64_t walks_count(const struct walks *walks,
 
 /* Return the word for @outcome: "running", "ok", "late"; static. */
 const char *walks_outcome_name(enum walks_outcome outcome);
+
+/* Append how @walk went, as "asked to pause: no answer in 10 s, TERM sent 2 s
+ * ago"; @now_ms 0 leaves out how long ago. */
+void walks_print(const struct walks_walk *walk,
+                 uint64_t now_ms,
+                 struct buf *out);
+
+/* Append "TERM sent", as what was done or would be on @rung. */
+void walks_print_deed(enum rung rung, bool is_undo, struct buf *out);
+
+/* Append a duration for people: "900 ms", "10 s". */
+void walks_print_time(uint64_t ms, struct buf *out);
 
 #endif
