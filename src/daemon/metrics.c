@@ -1,6 +1,7 @@
 /* metrics.c - GET /metrics: counts in Prometheus' text form (C13). */
 #include "base/clock.h"
 #include "core/lease.h"
+#include "daemon/acting.h"
 #include "daemon/answer.h"
 #include "daemon/census.h"
 #include "daemon/daemon.h"
@@ -8,6 +9,7 @@
 #include "daemon/gpus.h"
 #include "daemon/records.h"
 #include "daemon/routes.h"
+#include "daemon/walks.h"
 #include "http/http.h"
 
 #include <inttypes.h>
@@ -49,6 +51,8 @@ static void write_counters(const struct core_stats *stats, struct buf *out)
          stats->revocations},
         {"gpucoord_timeouts_total", "Requests not granted in time.",
          stats->timeouts},
+        {"gpucoord_prevented_total", "Grants that only observing gave.",
+         stats->prevented},
         {"gpucoord_advisories_total", "Exclusive grants without verified room.",
          stats->advisories},
     };
@@ -120,6 +124,42 @@ static void write_devices(const struct daemon *daemon, struct buf *out)
                        "\",uuid=\"%s\",kind=\"%s\"} %" PRIu32 "\n",
                        i, gpus_uuid(daemon, i), names[j], figures[j]);
         }
+    }
+}
+
+static void write_rungs(const struct daemon *daemon, struct buf *out)
+{
+    const struct walks *walks = acting_walks(daemon->acting);
+    int rung;
+    int outcome;
+
+    head(out, "gpucoord_rungs_total", "counter",
+         "Rungs of ladders that have ended, by outcome.");
+    for (rung = RUNG_NONE + 1; rung < RUNGS; rung++) {
+        for (outcome = WALKS_OK; outcome < WALKS_OUTCOMES; outcome++) {
+            buf_printf(out,
+                       "gpucoord_rungs_total{rung=\"%s\",outcome=\"%s\"} "
+                       "%" PRIu64 "\n",
+                       rung_name((enum rung)rung),
+                       walks_outcome_name((enum walks_outcome)outcome),
+                       walks_count(walks, (enum rung)rung,
+                                   (enum walks_outcome)outcome));
+        }
+    }
+}
+
+static void write_prevented(const struct daemon *daemon, struct buf *out)
+{
+    int wait;
+
+    head(out, "gpucoord_prevented_by_total", "counter",
+         "Grants that only observing gave, by what they would have waited "
+         "for.");
+    for (wait = CORE_WAIT_NOTHING + 1; wait < CORE_WAITS; wait++) {
+        buf_printf(out,
+                   "gpucoord_prevented_by_total{wait=\"%s\"} %" PRIu64 "\n",
+                   core_wait_name((enum core_wait)wait),
+                   daemon->prevented.counts[wait]);
     }
 }
 
@@ -223,6 +263,8 @@ void metrics_handle(struct daemon *daemon,
     write_devices(daemon, body);
     write_cards(daemon, body);
     write_rogues(daemon, body);
+    write_rungs(daemon, body);
+    write_prevented(daemon, body);
     write_daemon(daemon, body);
     answer_text(daemon, request->conn, "text/plain; version=0.0.4", body);
 }
