@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "control/watch.h"
 #include "daemon/acting.h"
+#include "daemon/census.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/driver.h"
@@ -171,6 +172,8 @@ int daemon_create(struct config *config, struct daemon **out)
     rc = rc != E_OK ? rc : events_create(clock_wall_ms(), &daemon->events);
     rc = rc != E_OK ? rc : observed_create(&daemon->observed);
     rc = rc != E_OK ? rc : watching_create(daemon);
+    rc = rc != E_OK ? rc : census_create(&daemon->census);
+    rc = rc != E_OK ? rc : census_configure(daemon);
     if (rc != E_OK) {
         daemon_destroy(daemon);
         return rc;
@@ -204,6 +207,7 @@ void daemon_destroy(struct daemon *daemon)
     http_server_destroy(daemon->http);
     device_set_close(daemon->devices);
     watch_destroy(daemon->watch);
+    census_destroy(daemon->census);
     observed_destroy(daemon->observed);
     events_destroy(daemon->events);
     names_destroy(daemon->names);
@@ -328,6 +332,7 @@ static int adopt(struct daemon *daemon, struct config *next)
         keep_verify(daemon, &core_before);
         rc = driver_configure(daemon->driver, next, &daemon->core_config);
     }
+    rc = rc != E_OK ? rc : census_configure(daemon);
     if (rc != E_OK) {
         daemon->config = config_before;
         daemon->core_config = core_before;

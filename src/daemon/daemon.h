@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct acting;
+struct census;
 struct config;
 struct device_set;
 struct driver;
@@ -50,6 +51,7 @@ struct daemon {
     struct events *events;          /* The ring of /gpu/events. */
     struct observed *observed;      /* How long services hold. */
     struct watch *watch;            /* Processes of holders. */
+    struct census *census;          /* Who uses the VRAM. */
     struct acting *acting;          /* Carries out the rungs. */
     struct prevented prevented;     /* While only observing. */
     struct idmap parked;            /* By connection; parked.h. */

@@ -1,6 +1,7 @@
 /* request.c - POST /gpu/request: from a body to a request for the core. */
 #include "control/watch.h"
 #include "daemon/answer.h"
+#include "daemon/census.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/gpus.h"
@@ -167,8 +168,17 @@ static int fill_names(struct daemon *daemon,
                                .metadata = asked->metadata};
     int rc = names_service(daemon->names, asked->service_id, &core->service);
 
-    if (rc != E_OK || (asked->fields & (API_HAS_JOB | API_HAS_METADATA)) == 0) {
+    if (rc != E_OK ||
+        ((asked->fields & (API_HAS_JOB | API_HAS_METADATA)) == 0 &&
+         out->watched == NULL)) {
         return rc;
+    }
+    if (out->watched != NULL) {
+        const struct proc_id *id = &watch_set(out->watched)->id;
+
+        sent.watch_pid = (uint32_t)id->pid;
+        sent.watch_started = id->start_ticks;
+        core->is_watched = true;
     }
     if ((asked->fields & API_HAS_JOB) != 0) {
         core->job = names_job_find(daemon->names, core->service, asked->job_id);
@@ -219,6 +229,9 @@ void request_handle(struct daemon *daemon,
     }
     if (rc == E_OK) {
         rc = fill_names(daemon, &asked, &ready);
+    }
+    if (rc == E_OK) {
+        census_hear(daemon, request->pid, ready.core.service);
     }
     if (rc != E_OK) {
         watch_drop(ready.watched);
