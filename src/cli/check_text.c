@@ -20,11 +20,12 @@ size_or_dash(const json_t *object, const char *key, char text[HUMAN_SIZE])
                : "-";
 }
 
-static void add_heads(struct table *table, const char *const *heads)
+static void
+add_heads(struct table *table, const char *const *heads, size_t count)
 {
     size_t i;
 
-    for (i = 0; i < table->columns; i++) {
+    for (i = 0; i < count; i++) {
         table_cell(table, "%s", heads[i]);
     }
 }
@@ -45,7 +46,7 @@ static void gpus(const json_t *report, struct buf *out)
         return;
     }
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    add_heads(&table, heads, sizeof heads / sizeof heads[0]);
     for (i = 0; i < json_array_size(list); i++) {
         const json_t *device = json_array_get(list, i);
         char text[HUMAN_SIZE];
@@ -91,7 +92,7 @@ static void processes(const json_t *report, struct buf *out)
     size_t j;
 
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    add_heads(&table, heads, sizeof heads / sizeof heads[0]);
     for (i = 0; i < json_array_size(list); i++) {
         const json_t *device = json_array_get(list, i);
         const json_t *seen = json_object_get(device, "processes");
@@ -124,7 +125,7 @@ static void rungs_here(const json_t *report, struct buf *out)
     size_t i;
 
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    add_heads(&table, heads, sizeof heads / sizeof heads[0]);
     for (i = 0; i < json_array_size(list); i++) {
         const json_t *rung = json_array_get(list, i);
 
@@ -167,7 +168,7 @@ static void services(const json_t *report, struct buf *out)
         return;
     }
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    add_heads(&table, heads, sizeof heads / sizeof heads[0]);
     for (i = 0; i < json_array_size(list); i++) {
         service_rungs(json_array_get(list, i), &table);
     }

@@ -76,8 +76,8 @@ static uint64_t left_in_cgroup(const struct proc_id *id)
     uint64_t least_mib = UINT64_MAX;
     struct proc_facts facts;
     struct cgroup cgroup;
-    uint64_t limit;
-    uint64_t used;
+    uint64_t limit = 0;
+    uint64_t used = 0;
     char *slash;
 
     if (proc_read(PROC_ROOT, id->pid, &facts) != E_OK ||

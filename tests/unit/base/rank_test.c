@@ -80,7 +80,7 @@ static void agrees_with_a_sorted_array(void **state)
 static void walks_in_order_whatever_the_order_of_insertion(void **state)
 {
     static struct rank_node nodes[MEMBERS];
-    struct rank set = {NULL};
+    struct rank set = {0};
     const struct rank_node *node;
     uint64_t expected = 0;
     uint64_t i;

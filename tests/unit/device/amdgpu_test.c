@@ -28,7 +28,7 @@ enum {
 /* Make the directories above the file @name in the rig's. */
 static void make_dirs(const struct rig *rig, const char *name)
 {
-    char path[PATH_SIZE];
+    char path[2 * PATH_SIZE];
     char *c;
 
     (void)snprintf(path, sizeof path, "%s/%s", rig->dir, name);
