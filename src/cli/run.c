@@ -13,6 +13,7 @@
 #include "cli/devices.h"
 #include "cli/endpoint.h"
 #include "cli/keep.h"
+#include "cli/on_pause.h"
 #include "cli/say.h"
 
 #include <inttypes.h>
@@ -26,6 +27,7 @@ struct values {
     struct ask ask;
     const char *on_lost;
     const char *container;
+    const char *on_pause;
 };
 
 /* What is run, and how. */
@@ -39,6 +41,9 @@ static const struct args_option options[] = {
     ASK_OPTIONS(values),
     {"on-lost", ARGS_TEXT, offsetof(struct values, on_lost), "WHAT",
      "continue (default), stop or term, if the lease is lost", 0},
+    {"on-pause", ARGS_TEXT, offsetof(struct values, on_pause), "RUNGS",
+     "how COMMAND gives way: checkpoint,term or other rungs; never (default)",
+     0},
     {"container", ARGS_TEXT, offsetof(struct values, container), "NAME",
      "COMMAND starts this container, which is the holder", 0},
 };
@@ -173,9 +178,7 @@ static int describe(const struct values *values,
         name_service(program, out);
     }
     out->waits = true;
-    out->is_preemptible = false; /* A program that knows of no leases. */
-    out->fields |= API_HAS_PREEMPTIBLE;
-    return rc;
+    return rc == E_OK ? on_pause_read(values->on_pause, out) : rc;
 }
 
 /* ---- The program's environment ------------------------------------------- */

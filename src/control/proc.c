@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -231,6 +232,14 @@ static void read_exe(int dir, char out[PROC_PATH_SIZE])
     }
 }
 
+static void read_name(int dir, char out[PROC_NAME_SIZE])
+{
+    if (read_file(dir, "comm", out, PROC_NAME_SIZE) != E_OK) {
+        out[0] = '\0';
+    }
+    out[strcspn(out, "\n")] = '\0';
+}
+
 int proc_read(const char *root, pid_t pid, struct proc_facts *out)
 {
     int dir;
@@ -247,9 +256,22 @@ int proc_read(const char *root, pid_t pid, struct proc_facts *out)
     if (rc == E_OK) {
         read_cgroups(dir, out);
         read_exe(dir, out->exe);
+        read_name(dir, out->name);
     }
     (void)close(dir);
     return rc;
+}
+
+uint64_t proc_age_ms(const struct proc_id *id)
+{
+    uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+    struct timespec now = {0};
+    uint64_t now_ms;
+    uint64_t start_ms = id->start_ticks * 1000 / hz;
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return now_ms > start_ms ? now_ms - start_ms : 0;
 }
 
 /* ---- Many ---------------------------------------------------------------- */

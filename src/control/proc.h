@@ -19,6 +19,7 @@
 #define PROC_ROOT "/proc"
 
 enum {
+    PROC_NAME_SIZE = 16,     /* Of what ps calls it, likewise cut. */
     PROC_PATH_SIZE = 512,    /* Of a program or a cgroup, with its NUL. */
     PROC_CGROUPS_SIZE = 2048 /* Of all paths of version 1, likewise. */
 };
@@ -41,6 +42,7 @@ struct proc_stat {
 struct proc_facts {
     struct proc_stat stat;
     uid_t uid;                   /* The real one. */
+    char name[PROC_NAME_SIZE];   /* As in ps, everybody may know it. */
     char exe[PROC_PATH_SIZE];    /* "" = not known, as for kernel threads and
                                     mostly for other users' processes. */
     char cgroup[PROC_PATH_SIZE]; /* Of version 2, as "/user.slice/…"; "" = not
@@ -70,6 +72,9 @@ MUST_USE int proc_read_stat(const char *root, pid_t pid, struct proc_stat *out);
  * Errors: as proc_read_stat().
  */
 MUST_USE int proc_read(const char *root, pid_t pid, struct proc_facts *out);
+
+/* Return for how long it has been running, in ms. */
+uint64_t proc_age_ms(const struct proc_id *id);
 
 /* Write the ancestors of @pid to @out, nearest first, at most @max, and return
  * how many there are.  Ends where one is hidden, or is younger than its child:

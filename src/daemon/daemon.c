@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/watch.h"
+#include "daemon/acting.h"
+#include "daemon/census.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/driver.h"
@@ -170,6 +172,8 @@ int daemon_create(struct config *config, struct daemon **out)
     rc = rc != E_OK ? rc : events_create(clock_wall_ms(), &daemon->events);
     rc = rc != E_OK ? rc : observed_create(&daemon->observed);
     rc = rc != E_OK ? rc : watching_create(daemon);
+    rc = rc != E_OK ? rc : census_create(&daemon->census);
+    rc = rc != E_OK ? rc : census_configure(daemon);
     if (rc != E_OK) {
         daemon_destroy(daemon);
         return rc;
@@ -199,9 +203,11 @@ void daemon_destroy(struct daemon *daemon)
     }
     store_close(daemon->store);
     driver_close(daemon->driver);
+    acting_close(daemon->acting);
     http_server_destroy(daemon->http);
     device_set_close(daemon->devices);
     watch_destroy(daemon->watch);
+    census_destroy(daemon->census);
     observed_destroy(daemon->observed);
     events_destroy(daemon->events);
     names_destroy(daemon->names);
@@ -227,11 +233,13 @@ int daemon_open_driver(struct daemon *daemon)
                                      .config = daemon->config,
                                      .hooks = &driver_hooks,
                                      .arg = daemon};
+    int rc;
 
     config_core_get(daemon->config, &daemon->core_config);
     daemon->core_config.startup_hold_ms = STARTUP_HOLD_MS;
     daemon->core_config.effects_max = EFFECTS_MAX;
-    return driver_open(&options, &daemon->driver);
+    rc = driver_open(&options, &daemon->driver);
+    return rc == E_OK ? acting_open(daemon, &daemon->acting) : rc;
 }
 
 int daemon_open_server(struct daemon *daemon)
@@ -324,6 +332,7 @@ static int adopt(struct daemon *daemon, struct config *next)
         keep_verify(daemon, &core_before);
         rc = driver_configure(daemon->driver, next, &daemon->core_config);
     }
+    rc = rc != E_OK ? rc : census_configure(daemon);
     if (rc != E_OK) {
         daemon->config = config_before;
         daemon->core_config = core_before;

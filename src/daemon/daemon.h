@@ -11,10 +11,13 @@
 #include "base/idmap.h"
 #include "base/list.h"
 #include "core/core.h"
+#include "daemon/prevented.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+struct acting;
+struct census;
 struct config;
 struct device_set;
 struct driver;
@@ -48,6 +51,9 @@ struct daemon {
     struct events *events;          /* The ring of /gpu/events. */
     struct observed *observed;      /* How long services hold. */
     struct watch *watch;            /* Processes of holders. */
+    struct census *census;          /* Who uses the VRAM. */
+    struct acting *acting;          /* Carries out the rungs. */
+    struct prevented prevented;     /* While only observing. */
     struct idmap parked;            /* By connection; parked.h. */
     struct list waiters;            /* Parked requests; waiters.c. */
     struct idmap holders;           /* By lease: held by connection. */

@@ -7,11 +7,13 @@
 #include "daemon/names.h"
 #include "daemon/observed.h"
 #include "daemon/views.h"
+#include "daemon/why_use.h"
 
 #include <inttypes.h>
 
 /* What is known of a wait, and of the lease in the way. */
 struct wait {
+    const struct daemon *daemon;
     struct core_why why;
     struct core_lease_view blocker; /* Valid where .why.blocker is not 0. */
     const char *blocker_name;       /* Its service; "" = none. */
@@ -36,7 +38,7 @@ static const char *sentence(enum core_wait wait)
     case CORE_WAIT_PAUSE:
         return "asked to pause:";
     case CORE_WAIT_VRAM:
-        return "VRAM is given back, not yet measured free, by";
+        return "VRAM is not yet measured free:";
     case CORE_WAIT_RECLAIM:
         return "being cleared away:";
     case CORE_WAIT_RESIDENT:
@@ -62,7 +64,8 @@ wait_fill(const struct daemon *daemon, uint64_t lease, struct wait *out)
 {
     const struct core *core = driver_core(daemon->driver);
 
-    *out = (struct wait){.now_ms = driver_now_ms(daemon->driver)};
+    *out = (struct wait){.daemon = daemon,
+                         .now_ms = driver_now_ms(daemon->driver)};
     out->blocker_name = "";
     if (core_why(core, lease, &out->why) != E_OK) {
         return;
@@ -79,13 +82,29 @@ wait_fill(const struct daemon *daemon, uint64_t lease, struct wait *out)
     }
 }
 
-/* Append the wait as a sentence for people. */
-static void write_text(const struct wait *wait, struct buf *out)
+static struct why_use use_of(const struct wait *wait)
 {
+    return (struct why_use){wait->daemon, &wait->why,
+                            wait->why.blocker == 0 ? NULL : &wait->blocker};
+}
+
+/* Say whether VRAM is waited for that no lease can be blamed for. */
+static bool is_nobodys(const struct wait *wait)
+{
+    return wait->why.wait == CORE_WAIT_VRAM && wait->why.blocker == 0;
+}
+
+/* Append the wait as a sentence for people. */
+static void write_text(const struct daemon *daemon,
+                       const struct wait *wait,
+                       struct buf *out)
+{
+    const struct why_use use = use_of(wait);
     struct buf text;
 
     buf_init(&text, 0);
-    buf_text(&text, sentence(wait->why.wait));
+    buf_text(&text, is_nobodys(wait) ? "too little VRAM is measured free"
+                                     : sentence(wait->why.wait));
     if (wait->blocker_name[0] != '\0') {
         buf_printf(&text, " '%s'", wait->blocker_name);
     }
@@ -98,6 +117,12 @@ static void write_text(const struct wait *wait, struct buf *out)
     if (wait->why.wait == CORE_WAIT_HOLDER && wait->why.blocker_protected) {
         buf_text(&text, ", which has just begun");
     }
+    why_use_text(&use, &text);
+    if (wait->why.blocker != 0 && (wait->why.wait == CORE_WAIT_PAUSE ||
+                                   wait->why.wait == CORE_WAIT_VRAM ||
+                                   wait->why.wait == CORE_WAIT_RECLAIM)) {
+        views_walk_text(daemon, &wait->blocker, &text);
+    }
     member_text(out, "text", buf_string(&text));
     buf_release(&text);
 }
@@ -105,8 +130,8 @@ static void write_text(const struct wait *wait, struct buf *out)
 /* Return the rung of the ladder that the blocker is on; NULL = none. */
 static const char *rung_of(const struct wait *wait)
 {
-    if (wait->why.wait == CORE_WAIT_PAUSE) {
-        return "ask";
+    if (wait->why.rung != RUNG_NONE) {
+        return rung_name(wait->why.rung);
     }
     return wait->why.wait == CORE_WAIT_RECLAIM ? "reclaim" : NULL;
 }
@@ -114,6 +139,7 @@ static const char *rung_of(const struct wait *wait)
 static void write_blocker(const struct wait *wait, struct buf *out)
 {
     const struct core_lease_view *blocker = &wait->blocker;
+    const struct why_use use = use_of(wait);
 
     if (wait->why.blocker == 0) {
         member_text(out, "blocker", NULL);
@@ -127,7 +153,25 @@ static void write_blocker(const struct wait *wait, struct buf *out)
                 lease_state_name((enum lease_state)blocker->row.state));
     member_text(out, "rung", rung_of(wait));
     member_bool(out, "hears", blocker->can_hear);
+    why_use_members(&use, out);
     buf_byte(out, '}');
+}
+
+/* Append how long the blocker may take to pause, by how long its service took
+ * before. */
+static void write_swap(const struct daemon *daemon,
+                       const struct wait *wait,
+                       struct buf *out)
+{
+    uint64_t spent_ms = wait->now_ms - wait->blocker.state_at_ms;
+    struct observed_service seen;
+    uint64_t mean_ms;
+
+    observed_get(daemon->observed, wait->blocker.row.service, &seen);
+    mean_ms = seen.swap_ms[OBSERVED_PAUSE];
+    member_maybe(out, "estimate_ms", seen.swaps[OBSERVED_PAUSE] >= OBSERVED_MIN,
+                 mean_ms > spent_ms ? mean_ms - spent_ms : 0);
+    member_u64(out, "observations", seen.swaps[OBSERVED_PAUSE]);
 }
 
 /* Append how long the blocker may go on, by what its service did before. */
@@ -144,6 +188,10 @@ static void write_estimate(const struct daemon *daemon,
         observed_left(daemon->observed, row->service,
                       wait->now_ms - row->first_granted_at_ms, &left_ms);
 
+    if (wait->why.wait == CORE_WAIT_PAUSE && wait->why.blocker != 0) {
+        write_swap(daemon, wait, out);
+        return;
+    }
     member_maybe(out, "estimate_ms", is_known, left_ms);
     member_u64(out, "observations",
                holds ? observed_count(daemon->observed, row->service) : 0);
@@ -165,7 +213,7 @@ void views_why(struct daemon *daemon,
     buf_text(out, "{\"wait\":");
     buf_json(out, core_wait_name(wait.why.wait));
     member_u64(out, "position", wait.why.position);
-    write_text(&wait, out);
+    write_text(daemon, &wait, out);
     write_blocker(&wait, out);
     member_maybe(
         out, "until_in_ms", has_until,
@@ -174,11 +222,12 @@ void views_why(struct daemon *daemon,
     member_u64(out, "device", wait.why.device);
     member_maybe(out, "need_mib", wait.why.need_mib != 0, wait.why.need_mib);
     member_u64(out, "free_mib", wait.why.free_mib);
+    member_u64(out, "unleased_mib", wait.why.unleased_mib);
     write_estimate(daemon, &wait, out);
     buf_byte(out, '}');
 }
 
-/* ---- Who is in the way of a request that timed out --------------------- */
+/* ---- Who is in the way of a request that timed out -------------------- */
 
 struct search {
     const struct core *core;
