@@ -53,12 +53,11 @@ static void count_rogue(const struct census *census,
     known->is_logged = true;
     rogues->seen++;
     (void)snprintf(size, sizeof size, "%" PRIu32 " MiB of ", user->used_mib);
-    (void)snprintf(text, sizeof text,
-                   "pid %" PRIu32 " (%s) uses %sgpu %" PRIu32
-                   " and belongs to no service",
-                   user->pid, user->name,
-                   user->used_mib == DEVICE_UNKNOWN ? "" : size,
-                   board->sample.device);
+    (void)snprintf(
+        text, sizeof text,
+        "pid %" PRIu32 " (%s) uses %sgpu %" PRIu32 " and belongs to no service",
+        user->pid, user->name, user->used_mib == DEVICE_UNKNOWN ? "" : size,
+        board->sample.device);
     if (census->acting == NULL) {
         log_warn("%s", text);
         return;
