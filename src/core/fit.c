@@ -3,6 +3,11 @@
 
 #include <assert.h>
 
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static bool keeps_seat_for(const struct core *core,
                            const struct device *device,
                            const struct lease *lease)
@@ -12,7 +17,8 @@ static bool keeps_seat_for(const struct core *core,
 }
 
 /* Room on a device that nobody has reserved, or left of it, for somebody who
- * has @warm_mib there already, and takes @own_mib. */
+ * has @warm_mib there already, and takes @own_mib: never more than there is
+ * where others take too much. */
 static uint32_t
 open_mib(const struct device *device, uint32_t warm_mib, uint32_t own_mib)
 {
@@ -20,9 +26,10 @@ open_mib(const struct device *device, uint32_t warm_mib, uint32_t own_mib)
     case DEVICE_OPEN:
         return device_room_mib(device, (uint64_t)warm_mib + own_mib);
     case DEVICE_RESERVED:
-        return device->left_mib + own_mib;
+        return smaller(device->left_mib + own_mib,
+                       device_room_mib(device, own_mib));
     case DEVICE_RESERVED_OVERDUE:
-        return own_mib;
+        return smaller(own_mib, device_room_mib(device, own_mib));
     }
     return 0;
 }

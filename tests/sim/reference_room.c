@@ -245,12 +245,12 @@ static bool fits(const struct ref *ref,
                is_rid_of_residents(ref, at, lease->service) &&
                ref_whole_room(ref, at, lease) > 0;
     }
-    if (!backfills) {
+    if (!backfills && reserved->by == NULL) {
         own += device->resident[lease->service];
     }
     free = less(size_of(device) + own, not_free(ref, at));
-    if (reserved->by != NULL) {
-        free = (uint64_t)reserved->left + own_charge(lease, at);
+    if (reserved->by != NULL && reserved->left + own < free) {
+        free = reserved->left + own;
     }
     return !is_held(ref, at, true) && ref_need(ref, at, lease) <= free;
 }

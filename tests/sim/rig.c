@@ -296,7 +296,6 @@ void rig_release(struct rig *rig)
 
     for (i = 0; i < rig->store.count; i++) {
         free_shares(&rig->store.rows[i]);
-        idmap_release(&rig->restarted);
     }
     core_destroy(rig->core);
     free(rig->store.rows);
@@ -305,6 +304,7 @@ void rig_release(struct rig *rig)
     idmap_release(&rig->lasting);
     idmap_release(&rig->waiting);
     idmap_release(&rig->classes);
+    idmap_release(&rig->restarted);
 }
 
 void rig_restart(struct rig *rig, uint64_t at_ms)

@@ -177,6 +177,56 @@ static void c4_a_liar_cannot_hide_behind_another(void **state)
     stage_close(&stage);
 }
 
+/* C4: who uses VRAM in its sleep has no claim to it: what others hold is not
+ * room for it, on a device that is kept for somebody else as little. */
+static void c4_use_in_sleep_is_no_room_for_a_resume(void **state)
+{
+    struct stage stage;
+    uint64_t work;
+    uint64_t voice;
+
+    (void)state;
+    open_stage(&stage);
+    stage_usages(&stage, 0, 0, NULL, 0);
+    stage_stream(&stage, "work", true);
+    work = stage_ask(&stage, "work",
+                     (struct core_request){.class_id = TRANSCRIPTION,
+                                           .vram_mib = 1024,
+                                           .is_preemptible = true});
+    stage_admin(&stage, CORE_PAUSE, work, 0, 0);
+    stage_ack(&stage, work, CORE_ACK_PAUSED, 0);
+    stage_wait(&stage, 1);
+    stage_usages(&stage, 0, 0, NULL, 0);
+    voice =
+        stage_ask(&stage, "voice",
+                  (struct core_request){.class_id = VOICE, .vram_mib = 23500});
+    (void)stage_ask(
+        &stage, "chat",
+        (struct core_request){.class_id = CHATBOT, .vram_mib = 8000});
+    stage_usages(&stage, 0, 15000,
+                 USAGES({.lease = work, .service = 1, .used_mib = 5000},
+                        {.lease = voice, .service = 2, .used_mib = 10000}));
+    stage_admin(&stage, CORE_RESUME, work, 0, 0);
+    stage_expect(
+        &stage,
+        "[     0] gpu 0 uses 0 MiB:\n"
+        "[     0] work opens a stream\n"
+        "[     0] work asks -> lease 1\n"
+        "          work lease 1 granted, token 2, gpu 0, 1024 MiB\n"
+        "[     0] the operator pauses lease 1\n"
+        "          work lease 1 asked to pause by 10000, for lease 0, 424 MiB\n"
+        "[     0] work has paused lease 1\n"
+        "[     1] gpu 0 uses 0 MiB:\n"
+        "          work lease 1 paused\n"
+        "[     1] voice asks -> lease 3\n"
+        "          voice lease 3 granted, token 4, gpu 0, 23500 MiB\n"
+        "[     1] chat asks -> lease 5\n"
+        "          chat lease 5 queued\n"
+        "[     1] gpu 0 uses 15000 MiB: lease 1 5000 lease 3 10000\n"
+        "[     1] the operator resumes lease 1\n");
+    stage_close(&stage);
+}
+
 /* C4: nobody resumes into less than it used before, and a margin. */
 static void c4_a_resume_needs_what_was_used_and_a_margin(void **state)
 {
@@ -288,6 +338,7 @@ int main(void)
         cmocka_unit_test(b8_a_desktop_blocks_nobody),
         cmocka_unit_test(b3_who_uses_more_is_charged_more),
         cmocka_unit_test(c4_a_liar_cannot_hide_behind_another),
+        cmocka_unit_test(c4_use_in_sleep_is_no_room_for_a_resume),
         cmocka_unit_test(c4_a_resume_needs_what_was_used_and_a_margin),
         cmocka_unit_test(b8_the_service_of_a_process_is_enough),
     };
