@@ -71,6 +71,10 @@ MUST_USE int census_configure(struct daemon *daemon);
 /* The process @pid has spoken for @service over the Unix socket. */
 void census_hear(struct daemon *daemon, pid_t pid, uint32_t service);
 
+/* A lease of @service has ended, of which no process was watched: what appears
+ * within the next samples may be what it has left. */
+void census_leave(struct daemon *daemon, uint32_t service);
+
 /* Take @sample in, and fill in whose the VRAM is in @event, a
  * CORE_DEVICE_REPORT; what it borrows stays until the next call. */
 void census_take(struct daemon *daemon,

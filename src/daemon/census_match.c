@@ -1,4 +1,5 @@
 /* census_match.c - whose the processes on a device are. */
+#include "base/clock.h"
 #include "control/watch.h"
 #include "core/lease.h"
 #include "daemon/census_blind.h"
@@ -11,6 +12,10 @@
 #include <stdlib.h>
 
 /* ---- What there is to match it with ----------------------------------- */
+
+enum {
+    LEFT_MS = 2 * DEVICE_IDLE_MS /* A sample comes within it. */
+};
 
 struct gathering {
     const struct daemon *daemon;
@@ -147,6 +152,40 @@ static size_t list_known(const struct census *census, const struct board *board)
     return count;
 }
 
+void census_leave(struct daemon *daemon, uint32_t service)
+{
+    struct census *census = daemon->census;
+    uint64_t now_ms = clock_mono_ms();
+    bool is_recent = now_ms - census->left_at_ms < LEFT_MS;
+
+    census->left_several =
+        is_recent && census->left_service != 0 &&
+        (census->left_several || census->left_service != service);
+    census->left_service = service;
+    census->left_at_ms = now_ms;
+}
+
+/* Where no blind holder is there, one that has just left may be meant: it may
+ * have come and gone between two samples. */
+static void add_left(const struct census *census,
+                     size_t known_count,
+                     struct census_blind *blind)
+{
+    size_t i;
+
+    if (blind->service != 0 || census->left_service == 0 ||
+        clock_mono_ms() - census->left_at_ms >= LEFT_MS) {
+        return;
+    }
+    for (i = 0; i < known_count; i++) {
+        if (census->services[i] == census->left_service) {
+            return;
+        }
+    }
+    blind->service = census->left_service;
+    blind->is_several = census->left_several;
+}
+
 /* Say whether the process began before the lease that was granted at
  * @granted_at_ms. */
 static bool is_older(const struct daemon *daemon,
@@ -171,10 +210,12 @@ void census_presume(struct daemon *daemon, uint32_t device)
     struct census *census = daemon->census;
     struct board *board = census->boards[device];
     struct census_blind blind;
+    size_t known_count;
     uint32_t i;
 
-    census_blind_find(daemon, device, census->services,
-                      list_known(census, board), &blind);
+    known_count = list_known(census, board);
+    census_blind_find(daemon, device, census->services, known_count, &blind);
+    add_left(census, known_count, &blind);
     for (i = 0; i < board->sample.process_count; i++) {
         const struct device_process *process = &board->sample.processes[i];
         struct known *known = idmap_find(&census->known, device, process->pid);

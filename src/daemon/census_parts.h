@@ -56,6 +56,9 @@ struct census {
     size_t holder_room;
     struct peers peers;
     struct owner_peer peer_list[PEERS_MAX];
+    uint64_t left_at_ms;   /* When a blind holder has ended, */
+    uint32_t left_service; /* of this service; 0 = none has. */
+    bool left_several;     /* And just before it one of another. */
     struct core_usage usages[DEVICE_PROCESSES_MAX + 1];
     uint32_t usage_count;
 };

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "core/lease.h"
 #include "daemon/answer.h"
+#include "daemon/census.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/grants.h"
@@ -396,6 +397,7 @@ void control_handle(struct daemon *daemon,
     }
     rc = names_service(daemon->names, last, &service);
     if (rc == E_OK) {
+        census_hear(daemon, request->pid, service);
         rc = open_stream(daemon, service, request->conn);
     }
     if (rc == E_NOMEM || rc == E_LIMIT) {

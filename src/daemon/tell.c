@@ -3,6 +3,7 @@
 #include "control/watch.h"
 #include "core/lease.h"
 #include "daemon/acting.h"
+#include "daemon/census.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
@@ -19,6 +20,10 @@ static void lease_ended(struct daemon *daemon, uint64_t lease)
     if (core_lease_view(driver_core(daemon->driver), lease, &view) == E_OK &&
         view.reason == CORE_REASON_RELEASED) {
         observed_add(daemon->observed, view.row.service, view.held_ms);
+    }
+    if (core_lease_view(driver_core(daemon->driver), lease, &view) == E_OK &&
+        view.held_ms > 0 && watch_find(daemon->watch, lease) == NULL) {
+        census_leave(daemon, view.row.service);
     }
     observed_forget(daemon->observed, lease);
     waiters_lease_ended(daemon, lease);

@@ -178,8 +178,11 @@ void why_use_text(const struct why_use *use, struct buf *out)
         return;
     case CORE_WAIT_RECLAIM:
         if (use->blocker != NULL) {
-            put_ago(use, core_reason_name(use->blocker->reason),
+            put_ago(use,
+                    use->blocker->reason == CORE_REASON_GONE ? "taken back"
+                                                             : "revoked",
                     use->blocker->state_at_ms, out);
+            buf_printf(out, " (%s)", core_reason_name(use->blocker->reason));
         }
         put_remains(use, out);
         return;

@@ -31,6 +31,36 @@ def make_spawn():
         process.wait()
 
 
+@pytest.fixture(name="nvidia")
+def make_nvidia(make, tmp_path):
+    """A coordinator on the stand-in of NVIDIA's library; its card's files are
+    in its .gpu, like those of a simulated one."""
+    build = pathlib.Path(os.environ.get("GPUCOORD_BIN", "build/x/x/x"))
+    stand_in = build.absolute().parents[2] / "tests/unit/device"
+    if not (stand_in / "libnvidia-ml.so.1").exists():
+        pytest.skip("the stand-in is not built")
+    cards = tmp_path / "cards"
+    (cards / "0").mkdir(parents=True)
+    drive = tmp_path / "drive"
+    drive.write_text(f"cards {cards}\nutil 37\ntemp 41\npower 120000\n")
+    coordinator = make(verify="")
+    text = coordinator.config.read_text().splitlines()
+    coordinator.config.write_text("\n".join(
+        "gpus: nvml" if line.startswith("gpus:") else line for line in text))
+    coordinator.gpu = cards / "0"
+    return coordinator.start(env={"LD_LIBRARY_PATH": str(stand_in),
+                                  "STANDIN_NVML": str(drive),
+                                  "STANDIN_CARDS": str(cards)})
+
+
+@pytest.fixture(name="card", params=["simulated", "nvidia"])
+def make_card(request):
+    """A coordinator on a card that is measured, of each kind."""
+    if request.param == "nvidia":
+        return request.getfixturevalue("nvidia")
+    return request.getfixturevalue("make")(verify="").start()
+
+
 def use(coordinator, process, mib):
     """Let @process use @mib of the card."""
     other = coordinator.gpu / "new"
@@ -60,8 +90,7 @@ def seen(coordinator, process, mib):
 
 def speak_for_many(coordinator):
     """Speak for two services: so the test is nobody's parent."""
-    for name in ("one", "two"):
-        coordinator.release(coordinator.request(name, vram_mib=1))
+    coordinator.spoken = [coordinator.control(name) for name in ("a", "b")]
 
 
 def hold(coordinator, service, process, **fields):
@@ -79,9 +108,8 @@ def why(coordinator, service):
     return None
 
 
-def test_c8_a_rogue_is_charged_and_shown_and_named_and_logged_once(
-        make, spawn):
-    coordinator = make(verify="").start()
+def test_c8_a_rogue_is_charged_and_shown_and_named_and_logged_once(card, spawn):
+    coordinator = card
     rogue = spawn()
     use(coordinator, rogue, 3000)
     entry = seen(coordinator, rogue, 3000)
@@ -103,16 +131,16 @@ def test_c8_a_rogue_is_charged_and_shown_and_named_and_logged_once(
     assert log.count(f"pid {rogue.pid} (sleep) uses") == 1
 
 
-def test_a_desktop_blocks_nobody(make, spawn):
-    coordinator = make(verify="").start()
+def test_a_desktop_blocks_nobody(card, spawn):
+    coordinator = card
     desktop = spawn()
     use(coordinator, desktop, 900)
     seen(coordinator, desktop, 900)
     assert coordinator.request("chat", timeout_ms=5000).status == 200
 
 
-def test_c1_a_liar_is_named_by_its_process(make, spawn):
-    coordinator = make(verify="").start()
+def test_c1_a_liar_is_named_by_its_process(card, spawn):
+    coordinator = card
     liar = spawn()
     control = coordinator.control("batch")
     work = hold(coordinator, "batch", liar, priority=5, vram_mib=16000,
@@ -137,8 +165,8 @@ def test_c1_a_liar_is_named_by_its_process(make, spawn):
     assert chat.result().status == 200
 
 
-def test_who_uses_more_than_it_asked_for_is_charged_what_it_uses(make, spawn):
-    coordinator = make(verify="").start()
+def test_who_uses_more_than_it_asked_for_is_charged_what_it_uses(card, spawn):
+    coordinator = card
     greedy = spawn()
     work = hold(coordinator, "greedy", greedy, vram_mib=2000, ttl_ms=60000)
     use(coordinator, greedy, 6000)
@@ -196,6 +224,21 @@ def test_of_two_blind_holders_nobody_is_presumed(make, spawn):
     assert (entry["service_id"], entry["rogue"]) == (None, False)
     assert not device(coordinator)["attributed"]
     assert device(coordinator)["charged_mib"] == 8000
+
+
+def test_what_a_blind_holder_leaves_after_a_moment_is_its_services(
+        make, spawn):
+    """It came and went between two samples, and left a model."""
+    coordinator = make(verify="").start()
+    speak_for_many(coordinator)
+    work = coordinator.request("blind", vram_mib=4000, ttl_ms=60000)
+    worker = spawn()
+    use(coordinator, worker, 3000)
+    until(lambda: coordinator.lease(work["lease"])["held_ms"] > 0, "held")
+    coordinator.release(work)
+    entry = seen(coordinator, worker, 3000)
+    assert (entry["service_id"], entry["rogue"]) == ("blind", False)
+    until(lambda: device(coordinator)["resident_mib"] == 3000, "resident")
 
 
 def test_a_warm_model_is_its_services_and_named(make, spawn):
@@ -277,28 +320,6 @@ def test_c7_the_process_that_a_renewal_named_is_watched_again(make, spawn):
 
 
 # ---- NVIDIA's driver, stood in for ------------------------------------------
-
-
-@pytest.fixture(name="nvidia")
-def make_nvidia(make, tmp_path):
-    """A coordinator on the stand-in of NVIDIA's library; its card's files are
-    in its .gpu, like those of a simulated one."""
-    build = pathlib.Path(os.environ.get("GPUCOORD_BIN", "build/x/x/x"))
-    stand_in = build.absolute().parents[2] / "tests/unit/device"
-    if not (stand_in / "libnvidia-ml.so.1").exists():
-        pytest.skip("the stand-in is not built")
-    cards = tmp_path / "cards"
-    (cards / "0").mkdir(parents=True)
-    drive = tmp_path / "drive"
-    drive.write_text(f"cards {cards}\nutil 37\ntemp 41\npower 120000\n")
-    coordinator = make(verify="")
-    text = coordinator.config.read_text().splitlines()
-    coordinator.config.write_text("\n".join(
-        "gpus: nvml" if line.startswith("gpus:") else line for line in text))
-    coordinator.gpu = cards / "0"
-    return coordinator.start(env={"LD_LIBRARY_PATH": str(stand_in),
-                                  "STANDIN_NVML": str(drive),
-                                  "STANDIN_CARDS": str(cards)})
 
 
 def test_nvidias_figures_and_processes_are_shown(nvidia, spawn):
