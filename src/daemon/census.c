@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/acting.h"
 #include "daemon/census_parts.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
@@ -34,11 +35,15 @@ static void show_user(struct census_user *user,
 }
 
 /* Count @user, a rogue, and tell of it once. */
-static void count_rogue(struct board *board,
+static void count_rogue(const struct census *census,
+                        struct board *board,
                         struct known *known,
                         const struct census_user *user)
 {
     struct census_rogues *rogues = &board->rogues;
+    char size[32];
+    char cause[80];
+    char text[200];
 
     rogues->count++;
     rogues->mib += user->used_mib == DEVICE_UNKNOWN ? 0 : user->used_mib;
@@ -47,15 +52,18 @@ static void count_rogue(struct board *board,
     }
     known->is_logged = true;
     rogues->seen++;
-    if (user->used_mib == DEVICE_UNKNOWN) {
-        log_warn("pid %" PRIu32 " (%s) uses gpu %" PRIu32
-                 " and belongs to no service",
-                 user->pid, user->name, board->sample.device);
-    } else {
-        log_warn("pid %" PRIu32 " (%s) uses %" PRIu32 " MiB of gpu %" PRIu32
-                 " and belongs to no service",
-                 user->pid, user->name, user->used_mib, board->sample.device);
+    (void)snprintf(size, sizeof size, "%" PRIu32 " MiB of ", user->used_mib);
+    (void)snprintf(
+        text, sizeof text,
+        "pid %" PRIu32 " (%s) uses %sgpu %" PRIu32 " and belongs to no service",
+        user->pid, user->name, user->used_mib == DEVICE_UNKNOWN ? "" : size,
+        board->sample.device);
+    if (census->acting == NULL) {
+        log_warn("%s", text);
+        return;
     }
+    (void)snprintf(cause, sizeof cause, "rogue %s", user->name);
+    acting_tell_operator(census->acting, "rogue", cause, "", 0, text);
 }
 
 /* Write down who uses the device of @board; false where that does not tell all
@@ -85,7 +93,7 @@ static bool tell_users(struct census *census, struct board *board)
         is_exact = is_exact && process->used_mib != DEVICE_UNKNOWN &&
                    known->claim != CLAIM_SUSPECTED;
         if (user->is_rogue) {
-            count_rogue(board, known, user);
+            count_rogue(census, board, known, user);
         }
         census->usages[census->usage_count++] =
             (struct core_usage){user->lease, user->service, process->used_mib};
@@ -158,6 +166,7 @@ void census_take(struct daemon *daemon,
             (uint64_t)board->rogues.mib *
             (sample->begun_at_ms - board->sample.begun_at_ms);
     }
+    census->acting = daemon->acting;
     board->sample = *sample;
     board->samples++;
     event->report.is_attributed =

@@ -146,9 +146,11 @@ const struct config_key config_keys[] = {
      .offset = ROOT(notify),
      .standard = "null",
      .read = config_read_argv,
-     .help = "command that is told of revocations and restarts, as "
-             "[/usr/local/bin/tell]; no shell reads it; its last argument is "
-             "a sentence; at most once an hour for each cause"},
+     .help =
+         "command that is told of revocations, of restarts, and of processes "
+         "on a GPU that belong to no service, as [/usr/local/bin/tell]; no "
+         "shell reads it; its last argument is "
+         "a sentence; at most once an hour for each cause"},
     {.path = "defaults",
      .type = CONFIG_GROUP,
      .help = "for requests that say nothing else"},

@@ -183,3 +183,17 @@ def test_c15_a_frozen_holder_that_is_revoked_ends(make, spawn, tmp_path):
     assert "nothing is frozen" in until(
         lambda: thaw(one).stdout.startswith("nothing") and thaw(one).stdout,
         "the journal is empty")
+
+
+def test_c1_the_operator_is_told_of_a_stranger_on_a_gpu(make, tmp_path):
+    told = tmp_path / "told"
+    notify = (f"notify: [{sys.executable}, -c, \"import os, sys; "
+              f"open('{told}', 'a').write(os.environ['GPUCOORD_EVENT'] + "
+              "': ' + sys.argv[-1] + chr(10))\"]\n")
+    one = make(extra=notify, verify="").start()
+    one.use_vram(900)
+    lines = until(lambda: told.exists() and told.read_text().splitlines(),
+                  "told")
+    assert lines[0].startswith("rogue: pid ")
+    assert "MiB of gpu 0 and belongs to no service" in lines[0]
+    assert len(lines) == 1
