@@ -71,7 +71,7 @@ def wait(condition, what):
 def steps(ladder):
     """Return the ladder as the configuration has it: with short graces."""
     return ", ".join(
-        step if step in ("ask", "restart") else f"{step}: {GRACE_S}s"
+        step if step in ("ask", "restart") else f"{{{step}: {GRACE_S}s}}"
         for step in ladder.split(", "))
 
 
