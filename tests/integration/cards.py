@@ -52,6 +52,7 @@ class Card:
         self.cuda = home / "cuda"
         self.saved = {}  # What is checkpointed, by pid.
         self.lock = threading.Lock()  # Of keep().
+        self.is_over = False
         self.cuda.mkdir(parents=True)
 
     def config(self):
@@ -86,7 +87,8 @@ class Card:
     def keep_up(self):
         """Do what a driver does by itself."""
         with self.lock:
-            self.keep()
+            if not self.is_over:
+                self.keep()
 
     def has_used_cuda(self, pid):
         """Let the stand-in for libcuda know the process."""
@@ -216,7 +218,6 @@ class Keeper:
     def __init__(self):
         self.cards = set()
         self.lock = threading.Lock()
-        self.errors = []
         self.is_over = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -231,7 +232,7 @@ class Keeper:
         with self.lock:
             self.cards.discard(card)
         with card.lock:
-            pass  # Not in its files any more.
+            card.is_over = True
 
     def run(self):
         """Go round."""

@@ -20,7 +20,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 
@@ -279,9 +278,10 @@ class Cell:
         if "kill" in rungs and self.behaviour != "forks":
             assert chat.is_granted, f"'kill' freed nothing: {self.seen}"
 
-    def run(self, keeper):
-        """Play, and note what happened."""
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="gc-"))
+    def run(self, keeper, home):
+        """Play in the new directory @home, and note what happened."""
+        self.home = home
+        self.home.mkdir()
         self.card = self.kind(self.home, BUILD)
         self.skipped = self.card.why_not or self.configure()
         if self.skipped is not None:
@@ -320,15 +320,17 @@ CELLS = [Cell(kind, ladder, behaviour) for kind in cards.KINDS
 
 
 @pytest.fixture(scope="module", name="matrix")
-def play_all(request):
+def play_all(request, tmp_path_factory):
     """Play the cells asked for, many at a time."""
     asked = [item.callspec.params["cell"] for item in request.session.items
              if "cell" in getattr(item, "fixturenames", ())]
+    base = tmp_path_factory.mktemp("matrix")
     keeper = cards.Keeper()
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        for future in [pool.submit(cell.run, keeper)
-                       for cell in asked or CELLS]:
+        for future in [
+                pool.submit(cell.run, keeper, base / f"{os.getpid()}.{number}")
+                for number, cell in enumerate(asked or CELLS)]:
             future.result()
     keeper.close()
     return time.monotonic() - began
