@@ -429,6 +429,11 @@ void watch_forget(struct watch *watch, uint64_t lease)
     }
 }
 
+const struct proc_set *watch_set(const struct watched *watched)
+{
+    return &watched->said;
+}
+
 const struct proc_set *watch_find(const struct watch *watch, uint64_t lease)
 {
     const struct watched *watched = idmap_find(&watch->by_lease, 0, lease);

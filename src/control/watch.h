@@ -6,8 +6,7 @@
  *
  * A process is opened while whoever named it waits for the answer, and looked
  * at again once it is open, so that its number cannot have been used again.
- * Not kept over a restart: a lease from the store ends by its TTL or its
- * holder.
+ * Over a restart its caller keeps the identity, and opens it again.
  */
 #ifndef GPUCOORD_CONTROL_WATCH_H
 #define GPUCOORD_CONTROL_WATCH_H
@@ -53,6 +52,9 @@ void watch_destroy(struct watch *watch);
  */
 MUST_USE int
 watch_open(struct watch *watch, pid_t pid, uid_t uid, struct watched **out);
+
+/* Return the processes that @watched was opened with, borrowed. */
+const struct proc_set *watch_set(const struct watched *watched);
 
 /* Watch @watched, taken, for @lease; what was watched for it before ends. */
 void watch_lease(struct watch *watch, struct watched *watched, uint64_t lease);

@@ -6,6 +6,7 @@
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
 #include "daemon/names.h"
+#include "daemon/watching.h"
 
 enum {
     RENEW_POLL_MS = 1000, /* For those who can be told in no other way. */
@@ -45,7 +46,7 @@ void grant_fill(const struct daemon *daemon,
     *api = (struct api_grant){
         .lease = row->id,
         .token = row->token,
-        .guarantee = core_guarantee_name(view->guarantee),
+        .guarantee = core_guarantee_name(watching_guarantee(daemon, view)),
         .service_id = names_service_name(daemon->names, row->service),
         .class_name = config_class_name(daemon->config, row->class_id),
         .priority = grant_priority(daemon, row->class_id),

@@ -182,7 +182,7 @@ void renew_handle(struct daemon *daemon,
     if (feed(daemon, &event, &reply) != E_OK) {
         watch_drop(watched);
     } else if (watched != NULL) {
-        watch_join(daemon->watch, watched, renew.lease);
+        watching_join(daemon, watched, renew.lease);
     }
 }
 

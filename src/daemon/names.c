@@ -276,6 +276,32 @@ const struct names_lease *names_lease_find(const struct names *names,
     return binding == NULL ? NULL : &binding->is;
 }
 
+int names_watch(struct names *names,
+                uint64_t lease,
+                uint32_t service,
+                uint32_t pid,
+                uint64_t started)
+{
+    struct names_binding *binding = idmap_find(&names->leases, 0, lease);
+    const struct names_lease sent = {.service = service,
+                                     .job_id = "",
+                                     .metadata = "{}",
+                                     .watch_started = started,
+                                     .watch_pid = pid};
+    int rc;
+
+    if (binding != NULL) {
+        binding->is.watch_started = started;
+        binding->is.watch_pid = pid;
+        return E_OK;
+    }
+    rc = names_prepare(names, &sent, &binding);
+    if (rc == E_OK) {
+        names_bind(names, binding, lease);
+    }
+    return rc;
+}
+
 void names_forget(struct names *names, uint64_t lease)
 {
     struct names_binding *binding = idmap_remove(&names->leases, 0, lease);

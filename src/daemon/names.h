@@ -30,6 +30,8 @@ struct names_lease {
     uint32_t service;     /* Whose job it is. */
     const char *job_id;   /* "" = none. */
     const char *metadata; /* A JSON object; "{}" where there is none. */
+    uint64_t watch_started; /* As in store_lease. */
+    uint32_t watch_pid;     /* The process that was named last; 0 = none. */
 };
 
 /* Create an empty directory.
@@ -96,6 +98,17 @@ void names_bind(struct names *names,
  * until the lease is forgotten or bound again. */
 const struct names_lease *names_lease_find(const struct names *names,
                                            uint64_t lease);
+
+/* The process @pid, started at @started, was named for @lease of @service.
+ *
+ * Errors:
+ *   E_NOMEM  no memory; what was named before stays.
+ */
+MUST_USE int names_watch(struct names *names,
+                         uint64_t lease,
+                         uint32_t service,
+                         uint32_t pid,
+                         uint64_t started);
 
 /* Forget the job of @lease, which has ended.  What else is known about it stays
  * until those that end later need the room. */

@@ -44,6 +44,8 @@ static void put_lease(struct store *store,
     if (sent != NULL) {
         lease.job_id = sent->job == 0 ? NULL : sent->job_id;
         lease.metadata = sent->metadata;
+        lease.watch_pid = sent->watch_pid;
+        lease.watch_started = sent->watch_started;
     }
     store_put_lease(store, &lease);
 }
@@ -109,11 +111,14 @@ static int bind_names(struct names *names,
     struct names_lease sent = {
         .job_id = lease->job_id == NULL ? "" : lease->job_id,
         .metadata = lease->metadata == NULL ? "{}" : lease->metadata,
+        .watch_started = lease->watch_started,
+        .watch_pid = lease->watch_pid,
     };
     struct names_binding *binding;
     int rc = names_service(names, lease->service_id, &row->service);
 
-    if (rc != E_OK || (lease->job_id == NULL && lease->metadata == NULL)) {
+    if (rc != E_OK || (lease->job_id == NULL && lease->metadata == NULL &&
+                       lease->watch_pid == 0)) {
         return rc;
     }
     if (lease->job_id != NULL) {

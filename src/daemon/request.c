@@ -127,8 +127,16 @@ static int fill_names(struct daemon *daemon,
                                .metadata = asked->metadata};
     int rc = names_service(daemon->names, asked->service_id, &core->service);
 
-    if (rc != E_OK || (asked->fields & (API_HAS_JOB | API_HAS_METADATA)) == 0) {
+    if (rc != E_OK || ((asked->fields & (API_HAS_JOB | API_HAS_METADATA)) == 0 &&
+                       out->watched == NULL)) {
         return rc;
+    }
+    if (out->watched != NULL) {
+        const struct proc_id *id = &watch_set(out->watched)->id;
+
+        sent.watch_pid = (uint32_t)id->pid;
+        sent.watch_started = id->start_ticks;
+        core->is_watched = true;
     }
     if ((asked->fields & API_HAS_JOB) != 0) {
         core->job = names_job_find(daemon->names, core->service, asked->job_id);

@@ -8,6 +8,7 @@
 #include "daemon/port_owner.h"
 #include "daemon/screen.h"
 #include "daemon/serve_options.h"
+#include "daemon/watching.h"
 #include "device/device.h"
 #include "device/gpulock.h"
 #include "http/http.h"
@@ -188,6 +189,9 @@ open_all(struct daemon *daemon, bool moves_aside, struct places *places)
 
     rc = rc != E_OK ? rc : open_store(daemon, moves_aside);
     rc = rc != E_OK ? rc : daemon_open_driver(daemon);
+    if (rc == E_OK) {
+        watching_restore(daemon);
+    }
     rc = rc != E_OK ? rc : daemon_open_server(daemon);
     rc = rc != E_OK ? rc
                     : http_listen_unix(daemon->http, daemon->config->socket,

@@ -9,7 +9,6 @@
 #include "daemon/records.h"
 #include "daemon/routes.h"
 #include "daemon/views.h"
-#include "device/device.h"
 #include "http/http.h"
 
 enum {
@@ -32,81 +31,6 @@ static bool class_look(const struct daemon *daemon,
     return class_id >= CORE_PRIORITIES || view->grants > 0 ||
            view->waiting > 0 || view->away > 0 || view->held > 0 ||
            view->paused > 0;
-}
-
-/* ---- Devices ---------------------------------------------------------- */
-
-static const char *device_state_text(enum core_device_state state)
-{
-    switch (state) {
-    case CORE_DEVICE_OK:
-        return "ok";
-    case CORE_DEVICE_STALE:
-        return "stale";
-    case CORE_DEVICE_GONE:
-        return "gone";
-    }
-    return "";
-}
-
-static void write_linger(const struct daemon *daemon,
-                         const struct core_device_view *view,
-                         uint64_t now_ms,
-                         struct buf *out)
-{
-    if (view->linger_until_ms <= now_ms) {
-        member_text(out, "linger", NULL);
-        return;
-    }
-    member_name(out, "linger");
-    buf_text(out, "{\"service_id\":");
-    buf_json(out, names_service_name(daemon->names, view->linger_service));
-    member_u64(out, "ms", view->linger_until_ms - now_ms);
-    buf_byte(out, '}');
-}
-
-static void
-write_device(const struct daemon *daemon, uint32_t index, struct buf *out)
-{
-    const struct device_info *info = device_info(daemon->devices, index);
-    uint64_t now_ms = driver_now_ms(daemon->driver);
-    struct core_device_view view;
-    bool is_sampled;
-
-    core_device_view(driver_core(daemon->driver), index, &view);
-    is_sampled = view.sampled_at_ms != 0;
-    buf_text(out, "{\"index\":");
-    buf_u64(out, index);
-    member_text(out, "uuid", info->uuid);
-    member_text(out, "name", info->name);
-    member_text(out, "source", device_kind_name(device_kind(daemon->devices)));
-    member_text(out, "state", device_state_text(view.state));
-    member_maybe(out, "age_ms", is_sampled, now_ms - view.sampled_at_ms);
-    member_u64(out, "capacity_mib", view.capacity_mib);
-    member_u64(out, "reserve_mib", view.reserve_mib);
-    member_maybe(out, "used_mib", is_sampled, view.used_mib);
-    member_u64(out, "charged_mib", view.charged_mib);
-    member_u64(out, "resident_mib", view.resident_mib);
-    member_u64(out, "unleased_mib", view.unleased_mib);
-    member_u64(out, "free_mib", view.free_mib);
-    member_bool(out, "measured", view.is_measured);
-    member_bool(out, "drained", view.is_drained);
-    member_bool(out, "overcommitted", view.is_overcommitted);
-    write_linger(daemon, &view, now_ms, out);
-    buf_byte(out, '}');
-}
-
-static void write_device_list(const struct daemon *daemon, struct buf *out)
-{
-    uint32_t i;
-
-    member_name(out, "devices");
-    buf_byte(out, '[');
-    for (i = 0; i < daemon->core_config.device_count; i++) {
-        buf_text(out, i == 0 ? "" : ",");
-        write_device(daemon, i, out);
-    }
-    buf_byte(out, ']');
 }
 
 /* ---- Leases ----------------------------------------------------------- */
@@ -358,7 +282,7 @@ void views_status(struct daemon *daemon, struct buf *out)
     member_time(out, "time", wall_ms);
     member_u64(out, "uptime_ms", clock_mono_ms() - daemon->started_mono_ms);
     write_modes(daemon, &stats, out);
-    write_device_list(daemon, out);
+    views_devices(daemon, out);
     write_lock(daemon, out);
     write_leases(daemon, "holders", STATES_HOLDING, out);
     write_leases(daemon, "paused", 1u << LEASE_PAUSED | 1u << LEASE_CLEARING,

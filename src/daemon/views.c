@@ -8,6 +8,7 @@
 #include "daemon/grants.h"
 #include "daemon/members.h"
 #include "daemon/names.h"
+#include "daemon/watching.h"
 
 static uint64_t left(uint64_t at_ms, uint64_t now_ms)
 {
@@ -128,13 +129,16 @@ void views_lease(struct daemon *daemon,
     write_devices(daemon, row, out);
     if (is_live) {
         member_maybe(out, "vram_mib", row->vram_mib != 0, row->vram_mib);
+        member_maybe(out, "measured_mib", view->is_measured,
+                     view->measured_mib);
         member_u64(out, "gpus", row->gpus);
         member_bool(out, "preemptible",
                     (row->flags & CORE_ROW_PREEMPTIBLE) != 0);
         member_bool(out, "hears", view->can_hear);
         member_text(out, "guarantee",
                     row->token == 0 ? NULL
-                                    : core_guarantee_name(view->guarantee));
+                                    : core_guarantee_name(
+                                          watching_guarantee(daemon, view)));
     }
     write_times(daemon, view, out);
     write_cause(daemon, view, out);

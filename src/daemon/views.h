@@ -5,21 +5,25 @@
  *   {"lease":42,"token":1007|null,"state":"held","service_id":"x",
  *    "class":"chatbot"|null,"priority":0,"job_id":"j"|null,"metadata":{},
  *    "devices":[{"index":0,"uuid":"GPU-...","vram_mib":24320}],
- *    "vram_mib":4096|null,"gpus":1,"preemptible":true,"hears":true,
+ *    "vram_mib":4096|null,"measured_mib":3100|null,"gpus":1,
+ *    "preemptible":true,"hears":true,
  *    "guarantee":"verified"|null,"submitted_at":ISO,"since":ISO,
  *    "state_ms":1200,"waited_ms":3,"held_ms":1200|null,
  *    "expires_in_ms":28800|null,"deadline_in_ms":9000|null,
  *    "requester":"gemma"|null,"release_mib":4096|null,"reason":"..."|null,
  *    "why":null|{why}}
  *
- * `vram_mib` null is the whole device.  `devices` are those held, or left by
+ * `vram_mib` null is the whole device; `measured_mib`, on all its devices, is
+ * null where the driver does not tell processes apart.  `devices` are those held, or left by
  * a pause; empty before the first grant.  `why` is there while it waits:
  *
  *   {"wait":"holder","position":1,"text":"'x' holds it (lease 41) ...",
  *    "blocker":null|{"lease":41,"service_id":"x","state":"pausing",
- *                    "rung":"ask"|null,"hears":true},
+ *                    "rung":"ask"|null,"hears":true,"used_mib":3100,
+ *                    "charged_mib":4096,"acknowledged_ms":1200|null,
+ *                    "pids":[812]},
  *    "until_in_ms":8000|null,"unless_renewed":false,"device":0|null,
- *    "need_mib":4096|null,"free_mib":1000,"estimate_ms":900|null,
+ *    "need_mib":4096|null,"free_mib":1000,"unleased_mib":0,"estimate_ms":900|null,
  *    "observations":12}
  *
  * It ends in `until_in_ms` at the latest; with `unless_renewed` unless the
@@ -36,9 +40,15 @@
  *    "devices":[{"index":0,"uuid":"...","name":"...","source":"nvml",
  *      "state":"ok"|"stale"|"gone","age_ms":12|null,"capacity_mib":24576,
  *      "reserve_mib":256,"used_mib":900|null,"charged_mib":0,
- *      "resident_mib":0,"unleased_mib":900,"free_mib":23420,
- *      "measured":true,"drained":false,"overcommitted":false,
- *      "linger":null|{"service_id":"x","ms":300}}],
+ *      "resident_mib":0,"unleased_mib":900,"rogue_mib":900,
+ *      "free_mib":23420,"measured":true,"attributed":true,"drained":false,
+ *      "overcommitted":false,"linger":null|{"service_id":"x","ms":300},
+ *      "driver":"570.124"|null,"utilisation_percent":3|null,
+ *      "temperature_c":40|null,"power_mw":20000|null,
+ *      "processes":null|[{"pid":812,"name":"python3"|null,
+ *        "used_mib":900|null,"graphics":false,"service_id":"x"|null,
+ *        "lease":42|null,"rogue":true}],
+ *      "processes_reason":null|"..."}],
  *    "gpu_lock":{"is_locked":true,"current_holder":null|{"job_id":"j",
  *      "job_type":"chatbot","metadata":{},"since":ISO}},
  *    "holders":[lease],"paused":[lease],"waiters":[lease],
@@ -84,6 +94,9 @@ void views_why(struct daemon *daemon,
 /* Append what was in the way of a request for one of @devices (0 = any): who
  * holds it and until when, or what else, as a sentence for people. */
 void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out);
+
+/* Append the member "devices" of the status. */
+void views_devices(const struct daemon *daemon, struct buf *out);
 
 /* Append the whole status. */
 void views_status(struct daemon *daemon, struct buf *out);

@@ -11,6 +11,7 @@
 #include "daemon/names.h"
 #include "daemon/parked.h"
 #include "daemon/views.h"
+#include "daemon/watching.h"
 #include "http/http.h"
 
 #include <stdlib.h>
@@ -168,7 +169,8 @@ void waiters_submit(struct daemon *daemon, struct waiters_request *request)
         watch_drop(request->watched);
         answer_problem(daemon, waiter_end(daemon, waiter), rc, NULL, NULL);
     } else if (request->watched != NULL) {
-        watch_lease(daemon->watch, request->watched, waiter->lease);
+        watching_begin(daemon, request->watched, waiter->lease,
+                       waiter->request.service);
     }
 }
 

@@ -1,16 +1,21 @@
 #include "daemon/watching.h"
 
 #include "base/log.h"
+#include "control/guarantee.h"
 #include "control/watch.h"
+#include "core/lease.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/loop.h"
+#include "daemon/names.h"
 #include "http/http.h"
 #include "proto/api.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* ---- Opening and losing ---------------------------------------------------- */
 
 /* All processes of @lease have died. */
 static void on_gone(void *arg, uint64_t lease)
@@ -55,4 +60,190 @@ int watching_open(struct daemon *daemon,
     (void)snprintf(error->detail, sizeof(error->detail),
                    "not a process of yours, asked for over the Unix socket");
     return E_INVALID;
+}
+
+/* ---- For a lease ----------------------------------------------------------- */
+
+/* Have it stored which process is watched for @lease. */
+static void remember(struct daemon *daemon,
+                     const struct proc_id *id,
+                     uint64_t lease,
+                     uint32_t service)
+{
+    struct core_event event = {.type = CORE_WATCH,
+                               .watch = {.lease = lease, .is_watched = true}};
+    int rc = names_watch(daemon->names, lease, service, (uint32_t)id->pid,
+                         id->start_ticks);
+
+    rc = rc != E_OK ? rc : driver_feed(daemon->driver, &event, NULL);
+    if (rc != E_OK && rc != E_NOT_FOUND) {
+        log_warn("lease %" PRIu64 ": process %d is watched, but not over a "
+                 "restart: %s",
+                 lease, (int)id->pid, err_text(rc));
+    }
+}
+
+void watching_begin(struct daemon *daemon,
+                    struct watched *watched,
+                    uint64_t lease,
+                    uint32_t service)
+{
+    const struct names_lease *sent = names_lease_find(daemon->names, lease);
+    struct proc_id id = watch_set(watched)->id;
+    bool is_known = sent != NULL && sent->watch_pid == (uint32_t)id.pid &&
+                    sent->watch_started == id.start_ticks;
+
+    watch_lease(daemon->watch, watched, lease);
+    if (!is_known) { /* It asked before, from another process. */
+        remember(daemon, &id, lease, service);
+    }
+}
+
+void watching_join(struct daemon *daemon,
+                   struct watched *watched,
+                   uint64_t lease)
+{
+    struct proc_id id = watch_set(watched)->id;
+    struct core_lease_view view;
+
+    watch_join(daemon->watch, watched, lease);
+    if (core_lease_view(driver_core(daemon->driver), lease, &view) == E_OK) {
+        remember(daemon, &id, lease, view.row.service);
+    }
+}
+
+/* ---- After a restart --------------------------------------------------------- */
+
+struct survey {
+    const struct core *core;
+    uint64_t *leases; /* NULL = count only. */
+    size_t count;
+};
+
+static bool survey_lease(void *arg, uint64_t id)
+{
+    struct survey *survey = arg;
+    struct core_lease_view view;
+
+    if (core_lease_view(survey->core, id, &view) == E_OK &&
+        (view.row.flags & CORE_ROW_WATCHED) != 0) {
+        if (survey->leases != NULL) {
+            survey->leases[survey->count] = id;
+        }
+        survey->count++;
+    }
+    return true;
+}
+
+/* Nothing of the lease can be watched here. */
+static void unwatch(struct daemon *daemon, uint64_t lease, int why)
+{
+    struct core_event event = {.type = CORE_WATCH, .watch = {.lease = lease}};
+    int rc = driver_feed(daemon->driver, &event, NULL);
+
+    log_warn("lease %" PRIu64 ": its process cannot be watched again: %s",
+             lease, err_text(rc == E_OK ? why : rc));
+}
+
+static void watch_again(struct daemon *daemon, uint64_t lease)
+{
+    const struct names_lease *sent = names_lease_find(daemon->names, lease);
+    struct watched *watched = NULL;
+    int rc = E_NOT_FOUND;
+
+    if (sent == NULL || sent->watch_pid == 0) {
+        unwatch(daemon, lease, rc);
+        return;
+    }
+    rc = watch_open(daemon->watch, (pid_t)sent->watch_pid, 0, &watched);
+    if (rc == E_OK &&
+        watch_set(watched)->id.start_ticks != sent->watch_started) {
+        watch_drop(watched); /* Its number is another's by now. */
+        rc = E_NOT_FOUND;
+    }
+    if (rc == E_OK) {
+        watch_lease(daemon->watch, watched, lease);
+    } else if (rc == E_NOT_FOUND) {
+        log_info("lease %" PRIu64 ": its process %" PRIu32
+                 " died while no coordinator ran",
+                 lease, sent->watch_pid);
+        on_gone(daemon, lease);
+    } else {
+        unwatch(daemon, lease, rc);
+    }
+}
+
+void watching_restore(struct daemon *daemon)
+{
+    const uint32_t states = (1u << LEASE_ENDED) - 1;
+    struct survey survey = {.core = driver_core(daemon->driver)};
+    size_t i;
+
+    core_each_lease(survey.core, states, survey_lease, &survey);
+    if (survey.count == 0) {
+        return;
+    }
+    survey.leases = calloc(survey.count, sizeof *survey.leases);
+    if (survey.leases == NULL) {
+        log_warn("out of memory: no holder is watched until it asks again");
+        return;
+    }
+    survey.count = 0;
+    core_each_lease(survey.core, states, survey_lease, &survey);
+    for (i = 0; i < survey.count; i++) {
+        watch_again(daemon, survey.leases[i]);
+    }
+    free(survey.leases);
+}
+
+/* ---- The promise --------------------------------------------------------------- */
+
+static enum guarantee_watch watch_of(const struct proc_set *set)
+{
+    if (set == NULL) {
+        return GUARANTEE_UNWATCHED;
+    }
+    if (set->cgroup[0] != '\0') {
+        return GUARANTEE_CGROUP;
+    }
+    return set->pgid != 0 ? GUARANTEE_GROUP : GUARANTEE_PROCESS;
+}
+
+/* Return what is measured of the devices of @row. */
+static enum guarantee_measure measure_of(const struct daemon *daemon,
+                                         const struct core_lease_row *row)
+{
+    enum guarantee_measure least = GUARANTEE_PER_PROCESS;
+    uint32_t i;
+
+    for (i = 0; i < daemon->core_config.device_count; i++) {
+        struct core_device_view view;
+
+        if ((row->granted >> i & 1) == 0) {
+            continue;
+        }
+        core_device_view(driver_core(daemon->driver), i, &view);
+        if (!view.is_measured || view.state != CORE_DEVICE_OK) {
+            return GUARANTEE_UNMEASURED;
+        }
+        if (!view.is_attributed) {
+            least = GUARANTEE_WHOLE;
+        }
+    }
+    return least;
+}
+
+enum core_guarantee watching_guarantee(const struct daemon *daemon,
+                                       const struct core_lease_view *view)
+{
+    const struct guarantee_facts facts = {
+        .watch = watch_of(watch_find(daemon->watch, view->row.id)),
+        .is_alive = true, /* Else it would not be watched; and */
+        .is_own = true,   /* others' are refused. */
+        .measure = measure_of(daemon, &view->row),
+    };
+    enum core_guarantee known = guarantee_of(&facts);
+
+    /* The core knows how the lease was granted. */
+    return known < view->guarantee ? known : view->guarantee;
 }

@@ -3,6 +3,7 @@
 #define GPUCOORD_DAEMON_WATCHING_H
 
 #include "base/err.h"
+#include "core/core.h"
 
 #include <stdint.h>
 
@@ -31,5 +32,25 @@ MUST_USE int watching_open(struct daemon *daemon,
                            uint32_t pid,
                            struct watched **out,
                            struct api_error *error);
+
+/* Watch @watched, taken, for @lease of @service, which was just submitted. */
+void watching_begin(struct daemon *daemon,
+                    struct watched *watched,
+                    uint64_t lease,
+                    uint32_t service);
+
+/* Watch @watched, taken, for the live @lease as well. */
+void watching_join(struct daemon *daemon,
+                   struct watched *watched,
+                   uint64_t lease);
+
+/* Watch again what was watched for the leases that came back from the store:
+ * those whose processes died meanwhile have lost them. */
+void watching_restore(struct daemon *daemon);
+
+/* Return the promise that the lease of @view has, by what is known of its
+ * processes and its devices. */
+enum core_guarantee watching_guarantee(const struct daemon *daemon,
+                                       const struct core_lease_view *view);
 
 #endif

@@ -7,11 +7,13 @@
 #include "daemon/names.h"
 #include "daemon/observed.h"
 #include "daemon/views.h"
+#include "daemon/why_use.h"
 
 #include <inttypes.h>
 
 /* What is known of a wait, and of the lease in the way. */
 struct wait {
+    const struct daemon *daemon;
     struct core_why why;
     struct core_lease_view blocker; /* Valid where .why.blocker is not 0. */
     const char *blocker_name;       /* Its service; "" = none. */
@@ -36,7 +38,7 @@ static const char *sentence(enum core_wait wait)
     case CORE_WAIT_PAUSE:
         return "asked to pause:";
     case CORE_WAIT_VRAM:
-        return "VRAM is given back, not yet measured free, by";
+        return "VRAM is not yet measured free:";
     case CORE_WAIT_RECLAIM:
         return "being cleared away:";
     case CORE_WAIT_RESIDENT:
@@ -62,7 +64,8 @@ wait_fill(const struct daemon *daemon, uint64_t lease, struct wait *out)
 {
     const struct core *core = driver_core(daemon->driver);
 
-    *out = (struct wait){.now_ms = driver_now_ms(daemon->driver)};
+    *out = (struct wait){.daemon = daemon,
+                         .now_ms = driver_now_ms(daemon->driver)};
     out->blocker_name = "";
     if (core_why(core, lease, &out->why) != E_OK) {
         return;
@@ -79,13 +82,27 @@ wait_fill(const struct daemon *daemon, uint64_t lease, struct wait *out)
     }
 }
 
+static struct why_use use_of(const struct wait *wait)
+{
+    return (struct why_use){wait->daemon, &wait->why,
+                            wait->why.blocker == 0 ? NULL : &wait->blocker};
+}
+
+/* Say whether VRAM is waited for that no lease can be blamed for. */
+static bool is_nobodys(const struct wait *wait)
+{
+    return wait->why.wait == CORE_WAIT_VRAM && wait->why.blocker == 0;
+}
+
 /* Append the wait as a sentence for people. */
 static void write_text(const struct wait *wait, struct buf *out)
 {
+    const struct why_use use = use_of(wait);
     struct buf text;
 
     buf_init(&text, 0);
-    buf_text(&text, sentence(wait->why.wait));
+    buf_text(&text, is_nobodys(wait) ? "too little VRAM is measured free"
+                                     : sentence(wait->why.wait));
     if (wait->blocker_name[0] != '\0') {
         buf_printf(&text, " '%s'", wait->blocker_name);
     }
@@ -98,6 +115,7 @@ static void write_text(const struct wait *wait, struct buf *out)
     if (wait->why.wait == CORE_WAIT_HOLDER && wait->why.blocker_protected) {
         buf_text(&text, ", which has just begun");
     }
+    why_use_text(&use, &text);
     member_text(out, "text", buf_string(&text));
     buf_release(&text);
 }
@@ -114,6 +132,7 @@ static const char *rung_of(const struct wait *wait)
 static void write_blocker(const struct wait *wait, struct buf *out)
 {
     const struct core_lease_view *blocker = &wait->blocker;
+    const struct why_use use = use_of(wait);
 
     if (wait->why.blocker == 0) {
         member_text(out, "blocker", NULL);
@@ -127,6 +146,7 @@ static void write_blocker(const struct wait *wait, struct buf *out)
                 lease_state_name((enum lease_state)blocker->row.state));
     member_text(out, "rung", rung_of(wait));
     member_bool(out, "hears", blocker->can_hear);
+    why_use_members(&use, out);
     buf_byte(out, '}');
 }
 
@@ -174,6 +194,7 @@ void views_why(struct daemon *daemon,
     member_u64(out, "device", wait.why.device);
     member_maybe(out, "need_mib", wait.why.need_mib != 0, wait.why.need_mib);
     member_u64(out, "free_mib", wait.why.free_mib);
+    member_u64(out, "unleased_mib", wait.why.unleased_mib);
     write_estimate(daemon, &wait, out);
     buf_byte(out, '}');
 }
