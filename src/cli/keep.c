@@ -219,7 +219,8 @@ static void judge(struct keep *keep, const struct client_answer *answer)
         if (said->token != 0) {
             keep_watch_child(keep);
         }
-        if (strcmp(said->action, "pause") == 0) {
+        /* With a ladder, the program is made to, or answers itself. */
+        if (strcmp(said->action, "pause") == 0 && keep->request->ladder == 0) {
             refuse_pause(keep);
         }
         break;

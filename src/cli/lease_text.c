@@ -123,6 +123,32 @@ static void waiting(const json_t *lease, const json_t *why, struct buf *out)
     estimate(why, out);
 }
 
+/* Append how the lease was made to give way so far, a line a rung. */
+static void walk(const json_t *lease, struct buf *out)
+{
+    const json_t *steps = json_object_get(lease, "walk");
+    char time[HUMAN_SIZE];
+    size_t i;
+
+    for (i = 0; i < json_array_size(steps); i++) {
+        const json_t *step = json_array_get(steps, i);
+        const char *reason = field_text(step, "reason");
+
+        buf_printf(out, "  %s%s: %s", field_flag(step, "undo") ? "undo " : "",
+                   field_text(step, "rung"), field_text(step, "outcome"));
+        if (reason[0] != '\0') {
+            buf_text(out, ", ");
+            lease_text_plain(reason, out);
+        }
+        buf_printf(out, ", begun %s ago\n",
+                   human_time(field_number(step, "ago_ms"), time));
+    }
+    if (field_has_number(lease, "rung_left_ms")) {
+        buf_printf(out, "  next: in %s\n",
+                   human_time(field_number(lease, "rung_left_ms"), time));
+    }
+}
+
 static void holding(const json_t *lease, struct buf *out)
 {
     char since[HUMAN_SIZE];
@@ -186,5 +212,8 @@ void lease_text_why(const json_t *lease, struct buf *out)
     } else {
         name(lease, out);
         buf_printf(out, " does not wait: it is %s\n", state);
+    }
+    if (!json_is_object(why)) {
+        walk(lease, out);
     }
 }

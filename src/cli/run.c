@@ -14,6 +14,7 @@
 #include "cli/endpoint.h"
 #include "cli/keep.h"
 #include "cli/say.h"
+#include "control/rung.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct values {
     struct ask ask;
     const char *on_lost;
     const char *container;
+    const char *on_pause;
 };
 
 /* What is run, and how. */
@@ -39,6 +41,9 @@ static const struct args_option options[] = {
     ASK_OPTIONS(values),
     {"on-lost", ARGS_TEXT, offsetof(struct values, on_lost), "WHAT",
      "continue (default), stop or term, if the lease is lost", 0},
+    {"on-pause", ARGS_TEXT, offsetof(struct values, on_pause), "RUNGS",
+     "how COMMAND gives way: checkpoint,term or other rungs; never (default)",
+     0},
     {"container", ARGS_TEXT, offsetof(struct values, container), "NAME",
      "COMMAND starts this container, which is the holder", 0},
 };
@@ -157,6 +162,58 @@ static int check_container(const char *container, char *const *program)
     return E_OK;
 }
 
+/* Say at the start where a checkpoint could never be made. */
+static int check_checkpoint(uint32_t rungs)
+{
+    static const struct rung_config here = {.state_dir = "/"};
+    struct buf why;
+    int rc = E_OK;
+
+    if (!ladder_has(rungs, RUNG_CHECKPOINT)) {
+        return E_OK;
+    }
+    buf_init(&why, 0);
+    if (!rung_available(&here, RUNG_DO_CHECKPOINT, NULL, &why)) {
+        say("--on-pause: no checkpoint can be made here: %s", buf_string(&why));
+        rc = E_UNSUPPORTED;
+    }
+    buf_release(&why);
+    return rc;
+}
+
+/* Read the rungs of --on-pause, with commas between them; "never" and nothing
+ * is a program that is left alone. */
+static int read_on_pause(const char *text, struct api_request *out)
+{
+    struct core_ladder ladder = {.count = 0};
+
+    out->is_preemptible = false; /* A program that knows of no leases. */
+    out->fields |= API_HAS_PREEMPTIBLE;
+    if (text == NULL || strcmp(text, "never") == 0) {
+        return E_OK;
+    }
+    while (ladder.count < LADDER_STEPS_MAX) {
+        size_t size = strcspn(text, ",");
+        char word[16];
+
+        (void)snprintf(word, sizeof word, "%.*s", (int)size, text);
+        ladder.steps[ladder.count++].rung = rung_find(word);
+        if (text[size] == '\0') {
+            break;
+        }
+        text += size + 1;
+    }
+    if (!ladder_is_valid(&ladder)) {
+        say("--on-pause: never, or of ask, unload, freeze, checkpoint, term, "
+            "kill and restart, in this order, as checkpoint,term");
+        return E_INVALID;
+    }
+    out->is_preemptible = true;
+    out->ladder = ladder_pack(&ladder);
+    out->fields |= API_HAS_LADDER;
+    return check_checkpoint(out->ladder);
+}
+
 static int describe(const struct values *values,
                     const char *program,
                     struct api_request *out)
@@ -173,9 +230,7 @@ static int describe(const struct values *values,
         name_service(program, out);
     }
     out->waits = true;
-    out->is_preemptible = false; /* A program that knows of no leases. */
-    out->fields |= API_HAS_PREEMPTIBLE;
-    return rc;
+    return rc == E_OK ? read_on_pause(values->on_pause, out) : rc;
 }
 
 /* ---- The program's environment ------------------------------------------- */

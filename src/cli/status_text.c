@@ -94,6 +94,14 @@ static void alarms(const json_t *status, bool has_colour, struct buf *out)
                            : "");
         alarm_line(has_colour, line, out);
     }
+    if (field_flag(status, "observing")) {
+        (void)snprintf(
+            line, sizeof line,
+            "observing only: everything is granted at once, nobody is paused; "
+            "%" PRIu64 " would have waited",
+            field_number(json_object_get(status, "stats"), "prevented"));
+        alarm_line(has_colour, line, out);
+    }
     if (field_flag(status, "stopping")) {
         alarm_line(has_colour, "stopping: waits for the last holders", out);
     } else if (field_flag(status, "draining")) {
@@ -217,7 +225,12 @@ static void holder_until(const json_t *lease, struct table *table)
 {
     char time[HUMAN_SIZE];
 
-    if (strcmp(field_text(lease, "state"), "pausing") == 0) {
+    const char *rung = field_text(lease, "rung");
+
+    if (rung[0] != '\0' && strcmp(rung, "ask") != 0) {
+        table_cell(table, "rung '%s' within %s", rung,
+                   time_or_dash(lease, "rung_left_ms", time));
+    } else if (strcmp(field_text(lease, "state"), "pausing") == 0) {
         table_cell(table, "pauses within %s",
                    time_or_dash(lease, "deadline_in_ms", time));
     } else if (field_has_number(lease, "expires_in_ms")) {

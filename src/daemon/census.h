@@ -34,21 +34,21 @@ enum {
 /* A process on a device. */
 struct census_user {
     uint32_t pid;
-    uint32_t used_mib; /* DEVICE_UNKNOWN = the driver does not say. */
-    uint32_t use;      /* As in struct device_process. */
-    uint32_t service;  /* 0 = none is known. */
-    uint64_t lease;    /* 0 = none is known. */
-    bool is_rogue;     /* It belongs to no service. */
+    uint32_t used_mib;           /* DEVICE_UNKNOWN = the driver does not say. */
+    uint32_t use;                /* As in struct device_process. */
+    uint32_t service;            /* 0 = none is known. */
+    uint64_t lease;              /* 0 = none is known. */
+    bool is_rogue;               /* It belongs to no service. */
     char name[CENSUS_NAME_SIZE]; /* Of its program, without the directory; "" =
                                     not known. */
 };
 
 /* What was seen of the rogues of one device since the start. */
 struct census_rogues {
-    uint32_t count;    /* Now. */
-    uint32_t mib;      /* Now. */
-    uint64_t seen;     /* Processes. */
-    uint64_t mib_ms;   /* Their VRAM times how long they had it. */
+    uint32_t count;  /* Now. */
+    uint32_t mib;    /* Now. */
+    uint64_t seen;   /* Processes. */
+    uint64_t mib_ms; /* Their VRAM times how long they had it. */
 };
 
 /* Create an empty census.

@@ -21,6 +21,7 @@
 #define CONFIG_UNSET_64 UINT64_MAX
 
 enum {
+    CONFIG_ARGV_MAX = 32, /* Words of a command. */
     CONFIG_HOST_SIZE = 46 /* An IPv6 address in text, with its NUL. */
 };
 
@@ -65,11 +66,21 @@ struct config_class {
     uint32_t preemptible;    /* 0 or 1. */
 };
 
+/* Signals that a service's process takes for commands; 0 = none. */
+struct config_signals {
+    int pause;
+    int resume;
+};
+
 struct config_service {
     const char *name;
-    const char *class_name;  /* NULL = none; else one of .classes. */
-    uint32_t vram_mib;       /* 0 = the whole device; CONFIG_UNSET. */
-    uint32_t pause_grace_ms; /* CONFIG_UNSET = its class's. */
+    const char *class_name;    /* NULL = none; else one of .classes. */
+    uint32_t vram_mib;         /* 0 = the whole device; CONFIG_UNSET. */
+    uint32_t pause_grace_ms;   /* CONFIG_UNSET = its class's. */
+    struct core_ladder ladder; /* .count 0 = the default. */
+    uint8_t ladder_id;         /* Its number as in a request. */
+    const char *restart[CONFIG_ARGV_MAX + 1]; /* An argv; [0] NULL = none. */
+    struct config_signals signals;
 };
 
 /* One pattern of `services.*.processes`. */
@@ -95,9 +106,16 @@ struct config {
     uint32_t ttl_ms; /* `defaults`. */
     uint32_t timeout_ms;
     uint32_t pause_grace_ms;
+    uint32_t rung_grace_ms;
     uint32_t away_ms;
     uint32_t stream_grace_ms;
     uint32_t max_hold_ms; /* 0 = none. */
+    bool is_observing;    /* `mode`. */
+    uint32_t host_ram_reserve_mib;
+    const char *notify[CONFIG_ARGV_MAX + 1]; /* An argv; [0] NULL = none. */
+    /* Those of the services, each once; ladder i is CORE_LADDER(i). */
+    struct core_ladder ladders[CORE_LADDERS_MAX];
+    uint32_t ladder_count;
     uint32_t waiters_max; /* `limits`. */
     uint32_t service_waiters_max;
     uint32_t shutdown_ms;         /* The whole budget of a shutdown. */
@@ -258,7 +276,8 @@ struct config_request {
 
 /* Fill in what @request leaves open: from services.<id>, then its class, then
  * `defaults`.  Sets class_id, timeout_ms, ttl_ms, vram_mib, pause_grace_ms,
- * max_hold_ms, is_preemptible and is_durable of @out and leaves the rest.
+ * max_hold_ms, ladder, is_preemptible and is_durable of @out and leaves the
+ * rest.
  *
  * A service's class counts where the request names neither class nor priority,
  * or the class's own priority.

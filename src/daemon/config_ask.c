@@ -99,6 +99,9 @@ void config_core_get(const struct config *config, struct core_config *out)
     for (i = 0; i < config->class_count; i++) {
         out->classes[i] = config->classes[i].core;
     }
+    out->ladder_count = config->ladder_count;
+    memcpy(out->ladders, config->ladders, sizeof out->ladders);
+    out->is_observing = config->is_observing;
     out->waiters_max = config->waiters_max;
     out->service_waiters_max = config->service_waiters_max;
     out->stream_grace_ms = config->stream_grace_ms;
@@ -194,6 +197,7 @@ int config_request_resolve(const struct config *config,
                   class != NULL ? class->pause_grace_ms : CONFIG_UNSET,
                   CONFIG_UNSET, config->pause_grace_ms);
     out->max_hold_ms = config->max_hold_ms;
+    out->ladder = service != NULL ? service->ladder_id : 0;
     out->is_durable = request->is_durable;
     out->is_preemptible =
         request->preemptible == CONFIG_CHOICE_UNSET

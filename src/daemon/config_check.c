@@ -229,6 +229,7 @@ void config_check(struct config_loader *loader)
     uint32_t most;
 
     check_services(loader);
+    config_check_ladders(loader);
     check_classes(loader);
     check_device_names(loader);
     check_verify(loader);

@@ -64,7 +64,8 @@ static void print_values(const struct config_key *key, struct buf *out)
         return;
     }
     config_print_range(key, out);
-    if (key->type == CONFIG_SHAPE || key->type == CONFIG_PROCESSES) {
+    if (key->type == CONFIG_SHAPE || key->type == CONFIG_PROCESSES ||
+        key->type == CONFIG_NODE) {
         buf_text(out, "see right");
     }
     if (strcmp(key->standard, "null") == 0) {
@@ -142,7 +143,8 @@ print_entry(const struct config_key *key, const char *name, struct buf *out)
     }
     buf_text(out, ".\n\n\tDefault: ");
     print_scdoc(out, key->standard);
-    if (key->type != CONFIG_SHAPE && key->type != CONFIG_PROCESSES) {
+    if (key->type != CONFIG_SHAPE && key->type != CONFIG_PROCESSES &&
+        key->type != CONFIG_NODE) {
         buf_text(out, ". Values: ");
         print_values(key, &values);
         print_scdoc(out, buf_string(&values));

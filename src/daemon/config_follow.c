@@ -91,6 +91,13 @@ int config_follow(struct config *next,
     keep_text(&loader, &next->socket, now->socket, "socket");
     keep_text(&loader, &next->store, now->store, "store");
     keep_gpus(&loader, now);
+    if (next->host_ram_reserve_mib != now->host_ram_reserve_mib) {
+        config_warning(report, NULL,
+                       "'host_ram_reserve' changes at the next start: it stays "
+                       "%u MiB",
+                       now->host_ram_reserve_mib);
+        next->host_ram_reserve_mib = now->host_ram_reserve_mib;
+    }
     for (i = 0; i < now->class_count && loader.error == E_OK; i++) {
         keep_class(&loader, now, i);
     }

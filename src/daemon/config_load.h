@@ -6,6 +6,7 @@
  * config_shape.c  the keys whose value is neither number nor word
  * config_gpus.c   the one among them with the most shapes
  * config_processes.c  which processes are a service's
+ * config_ladder.c  ladders, commands and signals of a service
  * config_item.c   classes, services, devices: maps with the user's names
  * config_check.c  what needs more than one key to be judged
  * config_keys.c   the table of keys
@@ -28,6 +29,7 @@ enum config_type {
     CONFIG_NAME,      /* const char *: a class, checked by config_check(). */
     CONFIG_SHAPE,     /* .text and .node read it. */
     CONFIG_PROCESSES, /* Of a service: config_read_processes(). */
+    CONFIG_NODE,      /* .read reads it. */
     CONFIG_LATER      /* A later version's: only the default is accepted. */
 };
 
@@ -44,6 +46,13 @@ typedef bool (*config_text_reader)(struct config_loader *loader,
 typedef void (*config_node_reader)(struct config_loader *loader,
                                    const yaml_node_t *node);
 
+/* Read @node into the place of the key, @path for messages; reports its own
+ * mistakes. */
+typedef void (*config_place_reader)(struct config_loader *loader,
+                                    const char *path,
+                                    const yaml_node_t *node,
+                                    void *place);
+
 /* A row of the table. */
 struct config_key {
     const char *path; /* "classes.*.weight": * is the user's name. */
@@ -55,7 +64,8 @@ struct config_key {
     const char *words;    /* Of WORD and FLAG: "off|measured". */
     const char *standard; /* The default, as in a file; NULL for groups. */
     config_text_reader text;
-    config_node_reader node; /* NULL: it has only the scalar form. */
+    config_node_reader node;  /* NULL: it has only the scalar form. */
+    config_place_reader read; /* Of NODE. */
     const char *help;
 };
 
@@ -233,6 +243,30 @@ void config_read_processes(struct config_loader *loader,
                            const char *path,
                            const yaml_node_t *node,
                            const struct config_service *service);
+
+/* ---- config_ladder.c ---------------------------------------------------- */
+
+/* Read a ladder, a struct core_ladder, as [ask, {term: 10s}]. */
+void config_read_ladder(struct config_loader *loader,
+                        const char *path,
+                        const yaml_node_t *node,
+                        void *place);
+
+/* Read a command, CONFIG_ARGV_MAX + 1 texts, as [systemctl, restart, x]. */
+void config_read_argv(struct config_loader *loader,
+                      const char *path,
+                      const yaml_node_t *node,
+                      void *place);
+
+/* Read a struct config_signals, as {pause: USR1, resume: USR2}. */
+void config_read_signals(struct config_loader *loader,
+                         const char *path,
+                         const yaml_node_t *node,
+                         void *place);
+
+/* Judge the ladders once all is read, fill in their deadlines, and number
+ * them. */
+void config_check_ladders(struct config_loader *loader);
 
 /* ---- config_shape.c ---------------------------------------------------- */
 

@@ -37,7 +37,8 @@ void config_standards(const char *level, void *target)
 
         if (config_key_name(key, level) == NULL || key->standard == NULL ||
             key->type == CONFIG_LATER || key->type == CONFIG_SHAPE ||
-            key->type == CONFIG_PROCESSES || key->type == CONFIG_NAME) {
+            key->type == CONFIG_PROCESSES || key->type == CONFIG_NAME ||
+            key->type == CONFIG_NODE) {
             continue;
         }
         if (strcmp(key->standard, "null") != 0) {

@@ -99,6 +99,7 @@ void config_print_range(const struct config_key *key, struct buf *out)
     case CONFIG_MAP:
     case CONFIG_SHAPE:
     case CONFIG_PROCESSES:
+    case CONFIG_NODE:
     case CONFIG_LATER:
         break;
     }
@@ -130,6 +131,7 @@ static void print_kind(const struct config_key *key, struct buf *out)
         break;
     case CONFIG_SHAPE:
     case CONFIG_PROCESSES:
+    case CONFIG_NODE:
     case CONFIG_LATER:
         break;
     }
@@ -151,6 +153,7 @@ static int parse(const struct config_key *key, const char *text, uint64_t *out)
     case CONFIG_NAME:
     case CONFIG_SHAPE:
     case CONFIG_PROCESSES:
+    case CONFIG_NODE:
     case CONFIG_LATER:
         break;
     }
@@ -309,6 +312,10 @@ void config_value(struct config_loader *loader,
     }
     if (key->type == CONFIG_PROCESSES) {
         config_read_processes(loader, path, node, target);
+        return;
+    }
+    if (key->type == CONFIG_NODE) {
+        key->read(loader, path, node, (char *)target + key->offset);
         return;
     }
     if (key->type == CONFIG_LATER) {

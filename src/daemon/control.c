@@ -168,9 +168,9 @@ static void fill_texts(const struct daemon *daemon,
 }
 
 /* Say which command @message is; API_CONTROLS = none. */
-static enum api_control_type control_type(enum core_message_type type)
+static enum api_control_type control_type(const struct core_message *message)
 {
-    switch (type) {
+    switch (message->type) {
     case CORE_MSG_GRANT:
         return API_CONTROL_GRANT;
     case CORE_MSG_RESUME:
@@ -185,10 +185,11 @@ static enum api_control_type control_type(enum core_message_type type)
         return API_CONTROL_REVOKE;
     case CORE_MSG_SHUTDOWN:
         return API_CONTROL_SHUTDOWN;
+    case CORE_MSG_RUNG:
+        return message->rung == RUNG_UNLOAD ? API_CONTROL_UNLOAD : API_CONTROLS;
     case CORE_MSG_REFUSE:
     case CORE_MSG_SUPERSEDED:
     case CORE_MSG_STOPPED:
-    case CORE_MSG_RUNG:
     case CORE_MSG_STATE:
     case CORE_MESSAGES:
         break;
@@ -212,7 +213,7 @@ static void write_message(const struct daemon *daemon,
                           struct buf *out)
 {
     struct api_control control = {
-        .type = control_type(message->type),
+        .type = control_type(message),
         .lease = message->lease,
         .token = message->token,
         .deadline_ms = time_left(daemon, message->deadline_at_ms),
@@ -243,7 +244,7 @@ void control_tell(struct daemon *daemon, const struct core_message *message)
     struct list *at;
 
     if ((listener == NULL && !has_holder) ||
-        control_type(message->type) == API_CONTROLS) {
+        control_type(message) == API_CONTROLS) {
         return;
     }
     text = answer_buf(daemon);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/watch.h"
+#include "daemon/acting.h"
 #include "daemon/census.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
@@ -191,6 +192,7 @@ void daemon_destroy(struct daemon *daemon)
     }
     store_close(daemon->store);
     driver_close(daemon->driver);
+    acting_close(daemon->acting);
     http_server_destroy(daemon->http);
     device_set_close(daemon->devices);
     watch_destroy(daemon->watch);
@@ -220,11 +222,13 @@ int daemon_open_driver(struct daemon *daemon)
                                      .config = daemon->config,
                                      .hooks = &driver_hooks,
                                      .arg = daemon};
+    int rc;
 
     config_core_get(daemon->config, &daemon->core_config);
     daemon->core_config.startup_hold_ms = STARTUP_HOLD_MS;
     daemon->core_config.effects_max = EFFECTS_MAX;
-    return driver_open(&options, &daemon->driver);
+    rc = driver_open(&options, &daemon->driver);
+    return rc == E_OK ? acting_open(daemon, &daemon->acting) : rc;
 }
 
 int daemon_open_server(struct daemon *daemon)

@@ -11,10 +11,12 @@
 #include "base/idmap.h"
 #include "base/list.h"
 #include "core/core.h"
+#include "daemon/prevented.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+struct acting;
 struct census;
 struct config;
 struct device_set;
@@ -50,6 +52,8 @@ struct daemon {
     struct observed *observed;      /* How long services hold. */
     struct watch *watch;            /* Processes of holders. */
     struct census *census;          /* Who uses the VRAM. */
+    struct acting *acting;          /* Carries out the rungs. */
+    struct prevented prevented;     /* While only observing. */
     struct idmap parked;            /* By connection; parked.h. */
     struct list waiters;            /* Parked requests; waiters.c. */
     struct idmap holders;           /* By lease: held by connection. */

@@ -1,12 +1,15 @@
 /* metrics.c - GET /metrics: counts in Prometheus' text form (C13). */
 #include "base/clock.h"
 #include "core/lease.h"
+#include "daemon/acting.h"
 #include "daemon/answer.h"
+#include "daemon/census.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
 #include "daemon/records.h"
 #include "daemon/routes.h"
+#include "daemon/walks.h"
 #include "http/http.h"
 
 #include <inttypes.h>
@@ -48,6 +51,8 @@ static void write_counters(const struct core_stats *stats, struct buf *out)
          stats->revocations},
         {"gpucoord_timeouts_total", "Requests not granted in time.",
          stats->timeouts},
+        {"gpucoord_prevented_total", "Grants that only observing gave.",
+         stats->prevented},
         {"gpucoord_advisories_total", "Exclusive grants without verified room.",
          stats->advisories},
     };
@@ -122,6 +127,106 @@ static void write_devices(const struct daemon *daemon, struct buf *out)
     }
 }
 
+static void write_rungs(const struct daemon *daemon, struct buf *out)
+{
+    const struct walks *walks = acting_walks(daemon->acting);
+    int rung;
+    int outcome;
+
+    head(out, "gpucoord_rungs_total", "counter",
+         "Rungs of ladders that have ended, by outcome.");
+    for (rung = RUNG_NONE + 1; rung < RUNGS; rung++) {
+        for (outcome = WALKS_OK; outcome < WALKS_OUTCOMES; outcome++) {
+            buf_printf(out,
+                       "gpucoord_rungs_total{rung=\"%s\",outcome=\"%s\"} "
+                       "%" PRIu64 "\n",
+                       rung_name((enum rung)rung),
+                       walks_outcome_name((enum walks_outcome)outcome),
+                       walks_count(walks, (enum rung)rung,
+                                   (enum walks_outcome)outcome));
+        }
+    }
+}
+
+static void write_prevented(const struct daemon *daemon, struct buf *out)
+{
+    int wait;
+
+    head(out, "gpucoord_prevented_by_total", "counter",
+         "Grants that only observing gave, by what they would have waited "
+         "for.");
+    for (wait = CORE_WAIT_NOTHING + 1; wait < CORE_WAITS; wait++) {
+        buf_printf(out,
+                   "gpucoord_prevented_by_total{wait=\"%s\"} %" PRIu64 "\n",
+                   core_wait_name((enum core_wait)wait),
+                   daemon->prevented.counts[wait]);
+    }
+}
+
+/* Append the figures of a card that the driver has. */
+static void write_cards(const struct daemon *daemon, struct buf *out)
+{
+    static const struct {
+        const char *name;
+        const char *help;
+    } heads[] = {
+        {"gpucoord_device_utilisation_percent", "Time with work on it."},
+        {"gpucoord_device_temperature_celsius", "Temperature."},
+        {"gpucoord_device_power_milliwatts", "Power drawn."},
+    };
+    size_t j;
+    uint32_t i;
+
+    for (j = 0; j < sizeof(heads) / sizeof(heads[0]); j++) {
+        head(out, heads[j].name, "gauge", heads[j].help);
+        for (i = 0; i < daemon->core_config.device_count; i++) {
+            const struct device_sample *sample =
+                census_sample(daemon->census, i);
+            const uint32_t figures[] = {
+                sample == NULL ? DEVICE_UNKNOWN : sample->utilisation_percent,
+                sample == NULL ? DEVICE_UNKNOWN : sample->temperature_c,
+                sample == NULL ? DEVICE_UNKNOWN : sample->power_mw};
+
+            if (figures[j] != DEVICE_UNKNOWN) {
+                buf_printf(out, "%s{device=\"%" PRIu32 "\"} %" PRIu32 "\n",
+                           heads[j].name, i, figures[j]);
+            }
+        }
+    }
+}
+
+static void write_rogues(const struct daemon *daemon, struct buf *out)
+{
+    static const struct {
+        const char *name;
+        const char *type;
+        const char *help;
+    } heads[] = {
+        {"gpucoord_rogue_vram_mib", "gauge",
+         "VRAM of processes that belong to no service."},
+        {"gpucoord_rogue_processes", "gauge", "Such processes now."},
+        {"gpucoord_rogues_total", "counter", "Such processes seen."},
+        {"gpucoord_rogue_mib_seconds_total", "counter",
+         "Their VRAM times how long they had it."},
+    };
+    size_t j;
+    uint32_t i;
+
+    for (j = 0; j < sizeof(heads) / sizeof(heads[0]); j++) {
+        head(out, heads[j].name, heads[j].type, heads[j].help);
+        for (i = 0; i < daemon->core_config.device_count; i++) {
+            struct census_rogues rogues;
+
+            census_rogues(daemon->census, i, &rogues);
+            const uint64_t figures[] = {rogues.mib, rogues.count, rogues.seen,
+                                        rogues.mib_ms / 1000};
+
+            buf_printf(out, "%s{device=\"%" PRIu32 "\"} %" PRIu64 "\n",
+                       heads[j].name, i, figures[j]);
+        }
+    }
+}
+
 static void write_daemon(const struct daemon *daemon, struct buf *out)
 {
     struct driver_stats stats;
@@ -156,6 +261,10 @@ void metrics_handle(struct daemon *daemon,
     write_states(&stats, body);
     write_classes(daemon, body);
     write_devices(daemon, body);
+    write_cards(daemon, body);
+    write_rogues(daemon, body);
+    write_rungs(daemon, body);
+    write_prevented(daemon, body);
     write_daemon(daemon, body);
     answer_text(daemon, request->conn, "text/plain; version=0.0.4", body);
 }

@@ -26,10 +26,10 @@ enum {
 /* What a lease was sent with. */
 struct names_lease {
     uint64_t lease;
-    uint64_t job;         /* 0 = none. */
-    uint32_t service;     /* Whose job it is. */
-    const char *job_id;   /* "" = none. */
-    const char *metadata; /* A JSON object; "{}" where there is none. */
+    uint64_t job;           /* 0 = none. */
+    uint32_t service;       /* Whose job it is. */
+    const char *job_id;     /* "" = none. */
+    const char *metadata;   /* A JSON object; "{}" where there is none. */
     uint64_t watch_started; /* As in store_lease. */
     uint32_t watch_pid;     /* The process that was named last; 0 = none. */
 };

@@ -28,6 +28,20 @@ static const char devices_schema[] =
     "{\"type\":\"array\",\"items\":"
     "{\"$ref\":\"#/components/schemas/Device\"}}]}";
 
+/* A ladder is an array of rungs, each at most once. */
+static void write_rungs(struct buf *out)
+{
+    int rung;
+
+    buf_text(out, "{\"type\":\"array\",\"minItems\":1,\"uniqueItems\":true,"
+                  "\"items\":{\"enum\":[");
+    for (rung = RUNG_NONE + 1; rung < RUNGS; rung++) {
+        buf_text(out, rung == RUNG_NONE + 1 ? "" : ",");
+        buf_json(out, rung_name((enum rung)rung));
+    }
+    buf_text(out, "]}}");
+}
+
 static void write_field(const struct field *field, struct buf *out)
 {
     switch (field->type) {
@@ -60,6 +74,9 @@ static void write_field(const struct field *field, struct buf *out)
         return;
     case FIELD_DEVICES:
         buf_text(out, devices_schema);
+        return;
+    case FIELD_RUNGS:
+        write_rungs(out);
         return;
     }
 }

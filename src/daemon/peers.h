@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum {
-    PEERS_MAX = 128,      /* Those heard last. */
+    PEERS_MAX = 128,       /* Those heard last. */
     PEERS_LOOKUPS_MAX = 32 /* At a time; the rest comes with the next. */
 };
 

@@ -140,6 +140,7 @@ static int restore_lease(void *arg, const struct store_lease *lease)
     struct core_record record = {.type = CORE_RECORD_LEASE,
                                  .lease = lease->core};
     int rc = bind_names(restorer->names, lease, &record.lease);
+    const struct config_service *service;
     int index;
 
     if (rc != E_OK) {
@@ -155,6 +156,9 @@ static int restore_lease(void *arg, const struct store_lease *lease)
             record.lease.class_id = CORE_CLASS((uint32_t)index);
         }
     }
+    /* The core keeps its rungs; the deadlines are those of its service now. */
+    service = config_service_find(restorer->config, lease->service_id);
+    record.lease.ladder = service == NULL ? 0 : service->ladder_id;
     return restore(restorer, &record);
 }
 

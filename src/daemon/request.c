@@ -5,6 +5,7 @@
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/gpus.h"
+#include "daemon/ladders.h"
 #include "daemon/names.h"
 #include "daemon/routes.h"
 #include "daemon/waiters.h"
@@ -99,6 +100,46 @@ static int check_room(const struct daemon *daemon,
     return E_OK;
 }
 
+/* Say whether a holder can be made to give way though it has no stream: by a
+ * signal to its process, or by a rung that needs no answer of it. */
+static bool is_reachable(const struct daemon *daemon,
+                         const struct api_request *asked,
+                         uint32_t ladder)
+{
+    const struct config_service *service =
+        config_service_find(daemon->config, asked->service_id);
+    uint32_t rungs = LADDER_DEFAULT;
+
+    if (ladder != 0) {
+        rungs = ladder_pack(&daemon->core_config.ladders[ladder - 1]);
+    }
+    return ladder_has(rungs, RUNG_CHECKPOINT) || ladder_has(rungs, RUNG_TERM) ||
+           ladder_has(rungs, RUNG_KILL) || ladder_has(rungs, RUNG_RESTART) ||
+           (service != NULL && service->signals.pause != 0 &&
+            (asked->fields & API_HAS_WATCH_PID) != 0);
+}
+
+/* Number the ladder that the request brings: what may be done to processes is
+ * said over the Unix socket, as whose they are. */
+static int fill_ladder(struct daemon *daemon,
+                       const struct http_request *request,
+                       const struct api_request *asked,
+                       struct core_request *out,
+                       struct api_error *error)
+{
+    if ((asked->fields & API_HAS_LADDER) != 0) {
+        if (!request->is_unix) {
+            return blame(error, "ladder", "is taken over the Unix socket only");
+        }
+        if (ladders_number(daemon, asked->service_id, asked->ladder,
+                           &out->ladder, error) != E_OK) {
+            return error->detail[0] != '\0' ? E_INVALID : E_LIMIT;
+        }
+    }
+    out->is_reachable = is_reachable(daemon, asked, out->ladder);
+    return E_OK;
+}
+
 static int fill_core(const struct daemon *daemon,
                      const struct api_request *asked,
                      struct core_request *out,
@@ -127,8 +168,9 @@ static int fill_names(struct daemon *daemon,
                                .metadata = asked->metadata};
     int rc = names_service(daemon->names, asked->service_id, &core->service);
 
-    if (rc != E_OK || ((asked->fields & (API_HAS_JOB | API_HAS_METADATA)) == 0 &&
-                       out->watched == NULL)) {
+    if (rc != E_OK ||
+        ((asked->fields & (API_HAS_JOB | API_HAS_METADATA)) == 0 &&
+         out->watched == NULL)) {
         return rc;
     }
     if (out->watched != NULL) {
@@ -178,6 +220,9 @@ void request_handle(struct daemon *daemon,
     rc = api_parse_request(request->body, request->body_size, &asked, &error);
     if (rc == E_OK) {
         rc = fill_core(daemon, &asked, &ready.core, &error);
+    }
+    if (rc == E_OK) {
+        rc = fill_ladder(daemon, request, &asked, &ready.core, &error);
     }
     if (rc == E_OK) {
         rc = open_watched(daemon, request, &asked, &ready, &error);

@@ -6,6 +6,7 @@
 #include "daemon/driver.h"
 #include "daemon/members.h"
 #include "daemon/names.h"
+#include "daemon/prevented.h"
 #include "daemon/records.h"
 #include "daemon/routes.h"
 #include "daemon/views.h"
@@ -249,6 +250,9 @@ static void write_stats(const struct daemon *daemon,
     member_u64(out, "advisories", stats->advisories);
     member_u64(out, "offers", stats->offers);
     member_u64(out, "unloads", stats->unloads);
+    member_u64(out, "prevented", stats->prevented);
+    member_name(out, "prevented_by");
+    prevented_write(&daemon->prevented, out);
     buf_byte(out, '}');
 }
 
@@ -265,6 +269,7 @@ static void write_modes(const struct daemon *daemon,
     member_bool(out, "scheduler_running", daemon->phase == DAEMON_SERVING);
     member_bool(out, "draining", stats->is_draining);
     member_bool(out, "stopping", stats->is_stopping);
+    member_bool(out, "observing", daemon->core_config.is_observing);
     member_bool(out, "bypass", is_bypassed);
     member_maybe(out, "bypass_ms",
                  is_bypassed && stats->bypass_until_ms != CORE_FOREVER,

@@ -2,6 +2,7 @@
 
 #include "control/watch.h"
 #include "core/lease.h"
+#include "daemon/acting.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
@@ -29,6 +30,8 @@ void tell_message(struct daemon *daemon, const struct core_message *message)
     waiters_tell(daemon, message);
     control_tell(daemon, message);
     events_tell(daemon, message);
+    acting_tell(daemon->acting, message);
+    prevented_tell(daemon, message);
     if (message->type == CORE_MSG_STATE) {
         look_tell(daemon, message->lease);
         if (message->state == LEASE_ENDED) {

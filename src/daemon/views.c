@@ -142,6 +142,7 @@ void views_lease(struct daemon *daemon,
     }
     write_times(daemon, view, out);
     write_cause(daemon, view, out);
+    views_walk(daemon, view, out);
     member_name(out, "why");
     if (is_live) {
         views_why(daemon, view, out);

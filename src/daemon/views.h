@@ -11,11 +11,16 @@
  *    "state_ms":1200,"waited_ms":3,"held_ms":1200|null,
  *    "expires_in_ms":28800|null,"deadline_in_ms":9000|null,
  *    "requester":"gemma"|null,"release_mib":4096|null,"reason":"..."|null,
+ *    "rung":"term"|null,"rung_ms":2000|null,"rung_left_ms":8000|null,
+ *    "frozen":false,"checkpointed":false,"unchecked":false,
+ *    "walk":[{"rung":"ask","undo":false,"outcome":"late","reason":"..."|null,
+ *      "ago_ms":12000,"took_ms":10000|null}],
  *    "why":null|{why}}
  *
  * `vram_mib` null is the whole device; `measured_mib`, on all its devices, is
- * null where the driver does not tell processes apart.  `devices` are those held, or left by
- * a pause; empty before the first grant.  `why` is there while it waits:
+ * null where the driver does not tell processes apart.  `devices` are those
+ * held, or left by a pause; empty before the first grant.  `why` is there while
+ * it waits:
  *
  *   {"wait":"holder","position":1,"text":"'x' holds it (lease 41) ...",
  *    "blocker":null|{"lease":41,"service_id":"x","state":"pausing",
@@ -26,16 +31,19 @@
  *    "need_mib":4096|null,"free_mib":1000,"unleased_mib":0,"estimate_ms":900|null,
  *    "observations":12}
  *
+ * `rung` is where on its ladder a lease is; `walk` has the newest eight rungs
+ * begun, oldest first, each `running`, `ok`, `failed`, `skipped` or `late`.
+ *
  * It ends in `until_in_ms` at the latest; with `unless_renewed` unless the
  * blocker, which holds, renews before that.
- * `rung` is "ask" while the blocker is asked to pause, "reclaim" while it is
- * cleared away.  An estimate that rests on fewer than five observed holds of
- * the blocker's service is null: unknown.
+ * `rung` is where the blocker is on its ladder, "reclaim" past its end.  An
+ * estimate that rests on fewer than five observed holds of the blocker's
+ * service is null: unknown.
  *
  * GET /gpu/status is
  *
  *   {"version":"0.1.0","time":ISO,"uptime_ms":5,"scheduler_running":true,
- *    "draining":false,"stopping":false,"bypass":false,"bypass_ms":null,
+ *    "draining":false,"stopping":false,"observing":false,"bypass":false,"bypass_ms":null,
  *    "store":"ok"|"store-full"|"store-failed",
  *    "devices":[{"index":0,"uuid":"...","name":"...","source":"nvml",
  *      "state":"ok"|"stale"|"gone","age_ms":12|null,"capacity_mib":24576,
@@ -59,7 +67,8 @@
  *    "stats":{"grants":{"chatbot":7},"consecutive":{"chatbot":0},
  *      "last_job_type":"chatbot"|null,"grants_total":7,"resumes":0,
  *      "pauses":0,"acks":0,"expiries":0,"revocations":0,"timeouts":0,
- *      "advisories":0,"offers":0,"unloads":0}}
+ *      "advisories":0,"offers":0,"unloads":0,"prevented":0,
+ *      "prevented_by":{"holder":3}}}
  *
  * The implicit class of priority p is shown as "priority-p", and only where
  * something was ever asked there.  `waiters` has at most VIEWS_WAITERS a
@@ -97,6 +106,18 @@ void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out);
 
 /* Append the member "devices" of the status. */
 void views_devices(const struct daemon *daemon, struct buf *out);
+
+/* Append the members of @view that tell of its ladder. */
+void views_walk(const struct daemon *daemon,
+                const struct core_lease_view *view,
+                struct buf *out);
+
+/* Append how the ladder of @view was walked so far, and what comes next, for
+ * people: ": asked to pause: no answer in 10 s, TERM sent 2 s ago, next: 'kill'
+ * in 8 s"; nothing where it was not. */
+void views_walk_text(const struct daemon *daemon,
+                     const struct core_lease_view *view,
+                     struct buf *out);
 
 /* Append the whole status. */
 void views_status(struct daemon *daemon, struct buf *out);

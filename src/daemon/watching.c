@@ -15,7 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- Opening and losing ---------------------------------------------------- */
+/* ---- Opening and losing ----------------------------------------------------
+ */
 
 /* All processes of @lease have died. */
 static void on_gone(void *arg, uint64_t lease)
@@ -29,8 +30,8 @@ static void on_gone(void *arg, uint64_t lease)
                   lease);
         return;
     }
-    owed->event = (struct core_event){.type = CORE_PROCESS_GONE,
-                                      .process_gone = {lease}};
+    owed->event =
+        (struct core_event){.type = CORE_PROCESS_GONE, .process_gone = {lease}};
     driver_owe(daemon->driver, owed);
 }
 
@@ -62,7 +63,8 @@ int watching_open(struct daemon *daemon,
     return E_INVALID;
 }
 
-/* ---- For a lease ----------------------------------------------------------- */
+/* ---- For a lease -----------------------------------------------------------
+ */
 
 /* Have it stored which process is watched for @lease. */
 static void remember(struct daemon *daemon,
@@ -112,7 +114,8 @@ void watching_join(struct daemon *daemon,
     }
 }
 
-/* ---- After a restart --------------------------------------------------------- */
+/* ---- After a restart
+ * --------------------------------------------------------- */
 
 struct survey {
     const struct core *core;
@@ -196,7 +199,8 @@ void watching_restore(struct daemon *daemon)
     free(survey.leases);
 }
 
-/* ---- The promise --------------------------------------------------------------- */
+/* ---- The promise
+ * --------------------------------------------------------------- */
 
 static enum guarantee_watch watch_of(const struct proc_set *set)
 {

@@ -95,7 +95,9 @@ static bool is_nobodys(const struct wait *wait)
 }
 
 /* Append the wait as a sentence for people. */
-static void write_text(const struct wait *wait, struct buf *out)
+static void write_text(const struct daemon *daemon,
+                       const struct wait *wait,
+                       struct buf *out)
 {
     const struct why_use use = use_of(wait);
     struct buf text;
@@ -116,6 +118,11 @@ static void write_text(const struct wait *wait, struct buf *out)
         buf_text(&text, ", which has just begun");
     }
     why_use_text(&use, &text);
+    if (wait->why.blocker != 0 && (wait->why.wait == CORE_WAIT_PAUSE ||
+                                   wait->why.wait == CORE_WAIT_VRAM ||
+                                   wait->why.wait == CORE_WAIT_RECLAIM)) {
+        views_walk_text(daemon, &wait->blocker, &text);
+    }
     member_text(out, "text", buf_string(&text));
     buf_release(&text);
 }
@@ -123,8 +130,8 @@ static void write_text(const struct wait *wait, struct buf *out)
 /* Return the rung of the ladder that the blocker is on; NULL = none. */
 static const char *rung_of(const struct wait *wait)
 {
-    if (wait->why.wait == CORE_WAIT_PAUSE) {
-        return "ask";
+    if (wait->why.rung != RUNG_NONE) {
+        return rung_name(wait->why.rung);
     }
     return wait->why.wait == CORE_WAIT_RECLAIM ? "reclaim" : NULL;
 }
@@ -185,7 +192,7 @@ void views_why(struct daemon *daemon,
     buf_text(out, "{\"wait\":");
     buf_json(out, core_wait_name(wait.why.wait));
     member_u64(out, "position", wait.why.position);
-    write_text(&wait, out);
+    write_text(daemon, &wait, out);
     write_blocker(&wait, out);
     member_maybe(
         out, "until_in_ms", has_until,

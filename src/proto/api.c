@@ -48,6 +48,8 @@ static const struct field request_fields[] = {
      .words = hold_words, .words_text = "\"lease\" or \"connection\""},
     {"watch_pid", FIELD_NUMBER, .flag = API_HAS_WATCH_PID,
      PLACE(api_request, watch_pid), .max = API_PID_MAX},
+    {"ladder", FIELD_RUNGS, .flag = API_HAS_LADDER,
+     PLACE(api_request, ladder)},
 };
 
 /* Whether a release has what it needs is more than a table can say. */
@@ -158,6 +160,7 @@ static void request_defaults(struct api_request *request)
     request->vram_mib = 0;
     request->gpus = 1;
     request->watch_pid = 0;
+    request->ladder = 0;
     request->timeout_ms = 30000;
     request->is_preemptible = false;
     request->waits = true;

@@ -62,7 +62,8 @@ enum api_fields {
     API_HAS_PREEMPTIBLE = (1 << 9),
     API_HAS_WAIT = (1 << 10),
     API_HAS_HOLD = (1 << 11),
-    API_HAS_WATCH_PID = (1 << 12)
+    API_HAS_WATCH_PID = (1 << 12),
+    API_HAS_LADDER = (1 << 13)
 };
 
 /* A device as its user names it. */
@@ -86,6 +87,7 @@ struct api_request {
     uint32_t vram_mib;                 /* Per device; 0 = alone; 0. */
     uint32_t gpus;                     /* 1 to 64; 1. */
     uint32_t watch_pid;                /* 0 = the socket's peer. */
+    uint32_t ladder;                   /* Packed rungs; 0 = the service's. */
     uint64_t timeout_ms;               /* At most 24 h; 30000. */
     bool is_preemptible;               /* Not given: false, look at .fields. */
     bool waits;                        /* False = a durable task; true. */

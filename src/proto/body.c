@@ -121,6 +121,28 @@ static bool store_devices(char *place, const struct value *value)
     return devices->count != 0;
 }
 
+/* Store a ladder, four bits a rung. */
+static bool store_rungs(char *place, size_t width, const struct value *value)
+{
+    struct core_ladder ladder = {.count = 0};
+
+    if (value->kind != VALUE_OTHER || !json_is_array(value->json) ||
+        json_array_size(value->json) > LADDER_STEPS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < json_array_size(value->json); i++) {
+        struct value item = json_value(json_array_get(value->json, i));
+
+        ladder.steps[ladder.count++].rung =
+            item.kind == VALUE_TEXT ? rung_find(item.text) : RUNG_NONE;
+    }
+    if (!ladder_is_valid(&ladder)) {
+        return false;
+    }
+    store_number(place, width, ladder_pack(&ladder));
+    return true;
+}
+
 /* Errors: E_INVALID where @value is no object that fits, E_NOMEM. */
 static int store_object(char *place, size_t width, const struct value *value)
 {
@@ -204,6 +226,9 @@ store_value(const struct field *field, const struct value *value, char *place)
         return store_object(place, field->width, value);
     case FIELD_DEVICES:
         is_good = store_devices(place, value);
+        break;
+    case FIELD_RUNGS:
+        is_good = store_rungs(place, field->width, value);
         break;
     }
     return is_good ? E_OK : E_INVALID;

@@ -26,6 +26,7 @@ enum field_type {
     FIELD_DETAIL,  /* Any text, cut where it does not fit. */
     FIELD_OBJECT,  /* An object, stored as text that fits. */
     FIELD_DEVICES, /* An index, a UUID, or an array of them. */
+    FIELD_RUNGS,   /* An array of rungs that rise; packed as ladder_pack(). */
 };
 
 struct field {

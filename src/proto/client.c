@@ -29,6 +29,21 @@ static void put_devices(struct buf *out, const struct api_devices *devices)
     buf_byte(out, ']');
 }
 
+/* Append the ladder @rungs, packed. */
+static void put_rungs(struct buf *out, uint32_t rungs)
+{
+    const char *before = ",\"ladder\":[";
+
+    for (int rung = RUNG_NONE + 1; rung < RUNGS; rung++) {
+        if (ladder_has(rungs, (enum rung)rung)) {
+            buf_text(out, before);
+            buf_json(out, rung_name((enum rung)rung));
+            before = ",";
+        }
+    }
+    buf_byte(out, ']');
+}
+
 void api_write_request(struct buf *out, const struct api_request *request)
 {
     uint32_t fields = request->fields;
@@ -74,6 +89,9 @@ void api_write_request(struct buf *out, const struct api_request *request)
     }
     if ((fields & API_HAS_WATCH_PID) != 0) {
         put_number(out, ",\"watch_pid\":", request->watch_pid);
+    }
+    if ((fields & API_HAS_LADDER) != 0) {
+        put_rungs(out, request->ladder);
     }
     buf_byte(out, '}');
 }

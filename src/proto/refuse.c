@@ -115,6 +115,11 @@ static void expect(const struct field *field, char *out, size_t size)
                        "an index from 0 to %d, a UUID, or an array of them",
                        CORE_DEVICES_MAX - 1);
         return;
+    case FIELD_RUNGS:
+        (void)snprintf(out, size,
+                       "an array of rungs in their order, as [\"ask\", "
+                       "\"checkpoint\", \"term\"]");
+        return;
     }
 }
 

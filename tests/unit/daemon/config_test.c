@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,8 +222,8 @@ static void all_mistakes_are_named_at_once_with_their_places(void **state)
            "f:11:3: 'bad name' is no name: 1 to 64 of A-Z a-z 0-9 . _ -\n"
            "f:13:14: unknown class 'chatbott': did you mean 'chatbot'?\n"
            "f:14:14: unknown class 'nothing-like-it'\n"
-           "f:14:39: 'services.b.ladder' other than 'ask' is not supported by "
-           "this version\n");
+           "f:14:39: 'services.b.ladder' has 'restart', but "
+           "'services.b.restart' names no command\n");
 }
 
 /* C12: by a word, or with the place where a container has the host's files. */
@@ -253,21 +254,103 @@ static void keys_of_later_versions_are_refused(void **state)
     (void)state;
     refuse("redis: redis://localhost\n"
            "cluster: {name: a}\n"
-           "mode: observe\n"
+           "mode: dream\n"
            "auth: {token: x}\n"
            "store: postgresql://db/x\n"
            "services:\n"
-           "  s: {restart: [a, b], signals: x, engine: x, channels: {}}\n",
+           "  s: {restart: [a, b], signals: null, engine: x, channels: {}}\n",
            "f:1:8: 'redis' is not supported by this version\n"
            "f:2:10: 'cluster' is not supported by this version\n"
-           "f:3:7: 'mode' other than 'enforce' is not supported by this "
-           "version\n"
+           "f:3:7: 'mode': 'dream' is not enforce or observe\n"
            "f:4:7: 'auth' is not supported by this version\n"
            "f:5:8: 'store': PostgreSQL is not supported by this version\n"
-           "f:7:16: 'services.s.restart' is not supported by this version\n"
-           "f:7:33: 'services.s.signals' is not supported by this version\n"
-           "f:7:44: 'services.s.engine' is not supported by this version\n"
-           "f:7:57: 'services.s.channels' is not supported by this version\n");
+           "f:7:47: 'services.s.engine' is not supported by this version\n"
+           "f:7:60: 'services.s.channels' is not supported by this version\n");
+}
+
+/* B8: what is done to have the GPU back is read as it is written. */
+static void a_ladder_is_read_with_its_deadlines(void **state)
+{
+    struct config config;
+    const struct config_service *a;
+    const struct config_service *b;
+    struct core_config core = {.device_count = 1};
+
+    (void)state;
+    load_quiet("mode: observe\n"
+               "host_ram_reserve: 8GiB\n"
+               "notify: [/bin/tell, it]\n"
+               "defaults: {rung_grace: 3s}\n"
+               "services:\n"
+               "  a: {ladder: [ask, {term: 20s}, kill, restart],\n"
+               "      restart: [systemctl, restart, a],\n"
+               "      signals: {pause: USR1, resume: SIGUSR2}}\n"
+               "  b: {ladder: checkpoint}\n"
+               "  c: {ladder: [checkpoint]}\n",
+               &config);
+    assert_true(config.is_observing);
+    assert_int_equal(config.host_ram_reserve_mib, 8192);
+    assert_string_equal(config.notify[1], "it");
+    assert_null(config.notify[2]);
+    a = config_service_find(&config, "a");
+    b = config_service_find(&config, "b");
+    assert_int_equal(a->ladder.count, 4);
+    assert_int_equal(a->ladder.steps[1].rung, RUNG_TERM);
+    assert_int_equal(a->ladder.steps[1].grace_ms, 20000);
+    assert_int_equal(a->ladder.steps[2].grace_ms, 3000);
+    assert_string_equal(a->restart[2], "a");
+    assert_null(a->restart[3]);
+    assert_int_equal(a->signals.pause, SIGUSR1);
+    assert_int_equal(a->signals.resume, SIGUSR2);
+    assert_int_equal(b->ladder.steps[0].rung, RUNG_CHECKPOINT);
+    assert_int_equal(a->ladder_id, CORE_LADDER(0));
+    assert_int_equal(b->ladder_id, CORE_LADDER(1));
+    assert_int_equal(config_service_find(&config, "c")->ladder_id,
+                     b->ladder_id);
+    config_core_get(&config, &core);
+    assert_int_equal(core.ladder_count, 2);
+    assert_true(core.is_observing);
+    config_release(&config);
+}
+
+/* A ladder that cannot be walked is told with its place, not when it is. */
+static void what_no_ladder_can_mean_is_refused(void **state)
+{
+    (void)state;
+    refuse("notify: mail root\n"
+           "services:\n"
+           "  a: {ladder: [ask, pause]}\n"
+           "  b: {ladder: [term, ask]}\n"
+           "  c: {ladder: [{ask: 3s}, {term: 0}, {kill: 1, term: 2}]}\n"
+           "  d: {ladder: []}\n"
+           "  e: {ladder: [ask, restart]}\n"
+           "  f: {signals: {pause: KILL}}\n"
+           "  g: {signals: {resume: USR1, both: USR2}}\n"
+           "  h: {restart: []}\n",
+           "f:1:9: 'notify' is a list of a program and its arguments, as "
+           "[systemctl, restart, whisper]: no shell reads it\n"
+           "f:3:21: 'services.a.ladder': 'pause' is not ask, unload, freeze, "
+           "checkpoint, term, kill or restart\n"
+           "f:4:22: 'services.b.ladder': 'ask' comes after 'term': each at "
+           "most once, in the order ask, unload, freeze, checkpoint, term, "
+           "kill or restart\n"
+           "f:5:22: 'services.c.ladder': the deadline of 'ask' is "
+           "'pause_grace'\n"
+           "f:5:34: 'services.c.ladder': the deadline of 'term' is a time from "
+           "1ms to 10m\n"
+           "f:5:38: 'services.c.ladder' is a list of rungs as [ask, {term: "
+           "10s}, kill]\n"
+           "f:6:15: 'services.d.ladder' has at least one rung: to be left "
+           "alone, a request says \"preemptible\": false\n"
+           "f:7:15: 'services.e.ladder' has 'restart', but "
+           "'services.e.restart' names no command\n"
+           "f:8:24: 'services.f.signals': a signal is USR1, USR2, HUP, INT or "
+           "WINCH\n"
+           "f:9:16: 'services.g.signals' is a map as {pause: USR1, resume: "
+           "USR2}\n"
+           "f:9:31: 'services.g.signals' has the keys pause and resume\n"
+           "f:10:16: 'services.h.restart' is a list of a program and its "
+           "arguments, as [systemctl, restart, whisper]: no shell reads it\n");
 }
 
 static void expect_process(const struct config_process *process,
@@ -824,6 +907,8 @@ int main(void)
         cmocka_unit_test(all_mistakes_are_named_at_once_with_their_places),
         cmocka_unit_test(amd_cards_are_named_in_two_ways),
         cmocka_unit_test(keys_of_later_versions_are_refused),
+        cmocka_unit_test(a_ladder_is_read_with_its_deadlines),
+        cmocka_unit_test(what_no_ladder_can_mean_is_refused),
         cmocka_unit_test(processes_of_services_are_read_in_their_order),
         cmocka_unit_test(processes_that_say_nothing_are_refused),
         cmocka_unit_test(shapes_say_what_they_accept),

@@ -1,0 +1,201 @@
+/* census_match.c - whose the processes on a device are. */
+#include "control/watch.h"
+#include "core/lease.h"
+#include "daemon/census_blind.h"
+#include "daemon/census_parts.h"
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/driver.h"
+#include "daemon/names.h"
+
+#include <stdlib.h>
+
+/* ---- What there is to match it with ---------------------------------------
+ */
+
+struct gathering {
+    const struct daemon *daemon;
+    struct census *census;
+    bool is_whole;
+};
+
+static void add_holder(void *arg, uint64_t lease, const struct proc_set *set)
+{
+    struct gathering *gathering = arg;
+    struct census *census = gathering->census;
+    size_t room = census->holder_room == 0 ? 16 : census->holder_room * 2;
+    struct core_lease_view view;
+
+    if (core_lease_view(driver_core(gathering->daemon->driver), lease, &view) !=
+        E_OK) {
+        return;
+    }
+    if (census->holder_count == census->holder_room) {
+        struct owner_holder *grown =
+            realloc(census->holders, room * sizeof *grown);
+
+        if (grown == NULL) {
+            gathering->is_whole = false;
+            return;
+        }
+        census->holders = grown;
+        census->holder_room = room;
+    }
+    census->holders[census->holder_count++] = (struct owner_holder){
+        .lease = lease, .service = view.row.service, .set = set};
+}
+
+bool census_gather(const struct daemon *daemon, struct owner_table *out)
+{
+    struct census *census = daemon->census;
+    struct gathering gathering = {daemon, census, true};
+
+    census->holder_count = 0;
+    watch_each(daemon->watch, add_holder, &gathering);
+    *out = (struct owner_table){
+        .holders = census->holders,
+        .holder_count = census->holder_count,
+        .rules = census->rules,
+        .rule_count = census->rule_count,
+        .peers = census->peer_list,
+        .peer_count = peers_list(&census->peers, PROC_ROOT, census->peer_list),
+    };
+    return gathering.is_whole;
+}
+
+int census_configure(struct daemon *daemon)
+{
+    const struct config *config = daemon->config;
+    struct census *census = daemon->census;
+    struct owner_rule *rules = calloc(config->process_count + 1, sizeof *rules);
+    uint32_t *services =
+        calloc(config->process_count + DEVICE_PROCESSES_MAX, sizeof *services);
+    size_t i;
+    int rc = rules == NULL || services == NULL ? E_NOMEM : E_OK;
+
+    for (i = 0; rc == E_OK && i < config->process_count; i++) {
+        rules[i].kind = config->processes[i].kind;
+        rules[i].pattern = config->processes[i].pattern;
+        rc = names_service(daemon->names, config->processes[i].service,
+                           &rules[i].service);
+    }
+    if (rc != E_OK) {
+        free(rules);
+        free(services);
+        return rc;
+    }
+    free(census->rules);
+    free(census->services);
+    census->services = services;
+    census->rules = rules;
+    census->rule_count = config->process_count;
+    return E_OK;
+}
+
+void census_hear(struct daemon *daemon, pid_t pid, uint32_t service)
+{
+    peers_hear(&daemon->census->peers, pid, service);
+}
+
+/* ---- Matching -------------------------------------------------------------
+ */
+
+static bool is_live(const struct daemon *daemon, uint64_t lease)
+{
+    struct core_lease_view view;
+
+    return core_lease_view(driver_core(daemon->driver), lease, &view) == E_OK &&
+           view.row.state != LEASE_ENDED;
+}
+
+void census_match(const struct daemon *daemon,
+                  struct known *known,
+                  const struct owner_table *table)
+{
+    struct owner owner = owner_find(table, &known->subject);
+
+    if (owner.type != OWNER_NOBODY) {
+        known->owner = owner;
+        known->claim = CLAIM_FOUND;
+    } else if (known->claim == CLAIM_FOUND && known->owner.lease == 0) {
+        known->owner = owner; /* By a rule or a peer that is no more. */
+        known->claim = CLAIM_NONE;
+    } else if (known->claim == CLAIM_FOUND &&
+               !is_live(daemon, known->owner.lease)) {
+        known->owner.lease = 0;
+        known->claim = CLAIM_LEFT;
+    }
+}
+
+/* List the services that can be recognized on @board: those with rules, and
+ * those of which somebody is there. */
+static size_t list_known(const struct census *census, const struct board *board)
+{
+    uint32_t *out = census->services;
+    const struct list *at;
+    size_t count = 0;
+    size_t i;
+
+    for (i = 0; i < census->rule_count; i++) {
+        out[count++] = census->rules[i].service;
+    }
+    LIST_EACH (at, &board->known) {
+        const struct known *known = CONTAINER_OF(at, struct known, of_device);
+
+        if (known->claim == CLAIM_FOUND || known->claim == CLAIM_LEFT) {
+            out[count++] = known->owner.service;
+        }
+    }
+    return count;
+}
+
+/* Say whether the process began before the lease that was granted at
+ * @granted_at_ms. */
+static bool is_older(const struct daemon *daemon,
+                     const struct known *known,
+                     uint64_t granted_at_ms)
+{
+    uint64_t age_ms = proc_age_ms(&known->subject.facts.stat.id);
+
+    return age_ms > driver_now_ms(daemon->driver) - granted_at_ms;
+}
+
+/* Say whether @known, which nobody knows, may be that of a blind holder. */
+static bool
+may_be_holders(const struct known *known, uint32_t used_mib, uint32_t slack_mib)
+{
+    return known->is_new || (used_mib > known->base_mib &&
+                             used_mib - known->base_mib > slack_mib);
+}
+
+void census_presume(struct daemon *daemon, uint32_t device)
+{
+    struct census *census = daemon->census;
+    struct board *board = census->boards[device];
+    struct census_blind blind;
+    uint32_t i;
+
+    census_blind_find(daemon, device, census->services,
+                      list_known(census, board), &blind);
+    for (i = 0; i < board->sample.process_count; i++) {
+        const struct device_process *process = &board->sample.processes[i];
+        struct known *known = idmap_find(&census->known, device, process->pid);
+
+        if (known == NULL || known->claim != CLAIM_NONE) {
+            continue;
+        }
+        if (blind.service == 0) {
+            known->base_mib = process->used_mib;
+        } else if (may_be_holders(
+                       known, process->used_mib,
+                       daemon->core_config.devices[device].residue_mib)) {
+            /* At our start somebody may have been there long before. */
+            bool is_clear = !blind.is_several &&
+                            (board->samples > 1 ||
+                             !is_older(daemon, known, blind.granted_at_ms));
+
+            known->claim = is_clear ? CLAIM_PRESUMED : CLAIM_SUSPECTED;
+            known->owner.service = is_clear ? blind.service : 0;
+        }
+    }
+}
