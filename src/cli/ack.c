@@ -70,6 +70,27 @@ static int describe(const struct values *values,
     return E_OK;
 }
 
+/* Each resume has a new token, which a program's environment cannot have: take
+ * the newest.  Returns the exit status. */
+static int find_token(struct api_ack *ack)
+{
+    struct client_answer answer;
+    char path[48];
+    char what[64];
+    int status;
+
+    (void)snprintf(path, sizeof path, "/gpu/leases/%" PRIu64, ack->lease);
+    (void)snprintf(what, sizeof what, "cannot look at lease %" PRIu64,
+                   ack->lease);
+    client_answer_init(&answer);
+    status = call_make(&(struct call){.path = path, .what = what}, &answer);
+    if (status == 0 && answer.said.token != 0) {
+        ack->token = answer.said.token;
+    }
+    client_answer_release(&answer);
+    return status;
+}
+
 int ack_main(int argc, char **argv)
 {
     struct values values = {.vram_mib = 0};
@@ -85,6 +106,10 @@ int ack_main(int argc, char **argv)
     }
     if (describe(&values, argc - first, argv + first, &ack) != E_OK) {
         return err_exit(E_INVALID);
+    }
+    status = argc - first == 1 ? find_token(&ack) : 0;
+    if (status != 0) {
+        return status;
     }
     buf_init(&body, 0);
     api_write_ack(&body, &ack);

@@ -354,24 +354,54 @@ static void arm(struct keep *keep)
     wake_at(keep->wake, at_ms);
 }
 
-void keep_release(struct keep *keep)
+static void release(struct keep *keep, struct client_answer *answer)
+{
+    struct buf body;
+
+    buf_init(&body, 0);
+    api_write_lease(&body, keep->lease, keep->token);
+    client_call(keep->client, "/gpu/release", buf_string(&body), RELEASE_MS,
+                answer);
+    buf_release(&body);
+}
+
+/* It was paused and resumed since the last renewal: learn its new token. */
+static void renew_token(struct keep *keep)
 {
     struct client_answer answer;
     struct buf body;
+
+    client_answer_init(&answer);
+    buf_init(&body, 0);
+    api_write_renew(&body, keep->lease, keep->token, 0);
+    client_call(keep->client, "/gpu/renew", buf_string(&body), RELEASE_MS,
+                &answer);
+    if (answer.error == E_OK && answer.said.token != 0) {
+        keep->token = answer.said.token;
+    }
+    buf_release(&body);
+    client_answer_release(&answer);
+}
+
+void keep_release(struct keep *keep)
+{
+    struct client_answer answer;
 
     if (keep->lease == 0) {
         return;
     }
     client_answer_init(&answer);
-    buf_init(&body, 0);
-    api_write_lease(&body, keep->lease, keep->token);
-    client_call(keep->client, "/gpu/release", buf_string(&body), RELEASE_MS,
-                &answer);
+    release(keep, &answer);
+    if (answer.error == E_STALE) {
+        renew_token(keep);
+        client_answer_release(&answer);
+        client_answer_init(&answer);
+        release(keep, &answer);
+    }
     if (answer.error != E_OK && answer.error != E_NOT_FOUND) {
         say("cannot release lease %" PRIu64 ": %s; it ends by itself",
             keep->lease, err_text(answer.error));
     }
-    buf_release(&body);
     client_answer_release(&answer);
 }
 

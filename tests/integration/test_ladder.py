@@ -99,3 +99,188 @@ def test_b8_restart_runs_once_for_each_revocation(make, spawn, tmp_path):
     one.release(grant)
     assert one.request("other").status == 200
     assert ran(one) == 1
+
+
+def test_c10_the_walk_is_told_with_its_outcomes(make, spawn, tmp_path):
+    """Whoever waits sees which rung the holder is on; afterwards how it went.
+    """
+    one = make(extra=settings(tmp_path / "one", "ask, {term: 5s}, kill")
+               ).start()
+    holder = spawn(DEAF)
+    work = hold(one, holder)
+    chat = one.ask("gemma", priority=0)
+    lease = until(lambda: (one.lease(work["lease"])["rung"] == "term"
+                           and one.lease(work["lease"]).json), "on 'term'")
+    assert lease["state"] == "reclaiming"
+    assert 0 < lease["rung_left_ms"] <= 5000
+    assert [(step["rung"], step["outcome"]) for step in lease["walk"]] == [
+        ("ask", "late"), ("term", "running")]
+    assert lease["walk"][0]["reason"].startswith("no answer in")
+    waiter = one.status()["waiters"][0]
+    assert waiter["why"]["blocker"]["rung"] == "term"
+    assert "asked to pause: no answer in" in waiter["why"]["text"]
+    assert "next: 'kill' in" in waiter["why"]["text"]
+    text = subprocess.run([BINARY, "why", "gemma"], capture_output=True,
+                          env={"GPUCOORD_URL": f"unix://{one.socket}"},
+                          text=True, check=True).stdout
+    assert "TERM sent" in text
+    holder.kill()
+    assert chat.result().status == 200
+    walk = until(lambda: (one.lease(work["lease"])["state"] == "ended"
+                          and one.lease(work["lease"])["walk"]), "ended")
+    assert walk[0]["outcome"] == "late"
+    metrics = one.get("/metrics").text
+    assert 'gpucoord_rungs_total{rung="ask",outcome="late"} 1' in metrics
+
+
+def test_c15_observe_grants_all_and_says_what_it_let_pass(make):
+    one = make(extra="mode: observe\n").start()
+    assert one.request("a").status == 200
+    assert one.request("b", priority=0).status == 200
+    status = one.status()
+    assert status["observing"]
+    assert status["stats"]["prevented"] == 1
+    assert status["stats"]["prevented_by"] == {"holder": 1}
+    assert [lease["unchecked"] for lease in status["holders"]] == [
+        False, True]
+    assert "would have waited: holder" in one.log.read_text()
+    text = subprocess.run([BINARY, "status"], capture_output=True, text=True,
+                          env={"GPUCOORD_URL": f"unix://{one.socket}"},
+                          check=True).stdout
+    assert "observing only" in text and "1 would have waited" in text
+
+
+def test_b8_an_overrun_ttl_starts_the_ladder(make, spawn, tmp_path):
+    """The watchdog: who does not renew is not asked; unload, term and the
+    rest follow."""
+    one = make(extra=settings(tmp_path / "one",
+                              "ask, unload, term, restart")).start()
+    holder = spawn(MILD)
+    work = hold(one, holder, ttl_ms=1000)
+    assert holder.wait(15) == -signal.SIGTERM
+    until(lambda: ran(one) == 1, "restarted")
+    walk = until(lambda: (one.lease(work["lease"])["state"] == "ended"
+                          and one.lease(work["lease"])["walk"]), "ended")
+    assert [step["rung"] for step in walk] == ["unload", "term", "restart"]
+    assert walk[0]["outcome"] == "skipped"
+    assert walk[0]["reason"] == "no control stream is open"
+
+
+SIGNALLED = """
+import os, signal, subprocess, sys, time
+BINARY = {binary!r}
+def pause(number, frame):
+    subprocess.run([BINARY, "ack", "paused"], check=True)
+def resume(number, frame):  # It may be asked to pause again by now.
+    subprocess.run([BINARY, "ack", "resumed"], check=False)
+signal.signal(signal.SIGUSR1, pause)
+signal.signal(signal.SIGUSR2, resume)
+open({ready!r}, "w").close()
+while not os.path.exists({stop!r}):
+    time.sleep(0.01)
+"""
+
+
+def test_signals_pause_and_resume_a_program_under_run(make, tmp_path):
+    """It answers by 'gpucoord ack', with nothing but its environment."""
+    extra = ("services: {trainer: {signals: {pause: USR1, resume: USR2}}}\n"
+             "defaults: {pause_grace: 8s}\n")
+    one = make(extra=extra).start()
+    stop = tmp_path / "stop"
+    ready = tmp_path / "ready"
+    program = SIGNALLED.format(binary=BINARY, stop=str(stop),
+                               ready=str(ready))
+    with subprocess.Popen(
+            [BINARY, "run", "--service", "trainer", "--on-pause", "ask", "--",
+             sys.executable, "-c", program],
+            env={**os.environ, "GPUCOORD_URL": f"unix://{one.socket}"}) as run:
+        until(ready.exists, "the program hears signals")
+        lease = one.status()["holders"][0]["lease"]
+        for _ in range(2):  # The second time its token is another.
+            chat = one.ask("gemma", priority=0).result()
+            assert chat.status == 200
+            assert one.lease(lease)["state"] == "paused"
+            one.release(chat)
+            until(lambda: one.lease(lease)["state"] == "held", "resumed")
+        stop.touch()
+        assert run.wait(20) == 0
+
+
+# ---- The checkpoint rung, on a stand-in for the driver ---------------------
+
+STANDIN = pathlib.Path(BINARY).resolve().parents[2] / "tests/unit/control"
+
+CUDA = """
+import os, time
+path = os.path.join(os.environ["STANDIN_CUDA"], f"state.{{os.getpid()}}")
+with open(path + ".new", "w") as file:
+    file.write("0\\n")
+os.rename(path + ".new", path)
+with open({steps!r}, "a") as file:
+    while not os.path.exists({stop!r}):
+        with open(path) as state:
+            if state.read().strip() == "0":  # Else its CUDA calls would wait.
+                file.write("step\\n")
+                file.flush()
+        time.sleep(0.01)
+"""
+
+
+def standin(directory):
+    directory.mkdir(exist_ok=True)
+    return {"LD_LIBRARY_PATH": str(STANDIN), "STANDIN_CUDA": str(directory)}
+
+
+def states(directory):
+    return [path.read_text().strip() for path in directory.glob("state.*")
+            if path.suffix != ".new"]
+
+
+@pytest.mark.skipif(not (STANDIN / "libcuda.so.1").exists(),
+                    reason="the stand-in for the driver is not built")
+def test_a_training_script_nobody_changed_gives_way_to_a_chat(make, tmp_path):
+    """C3: its VRAM goes to host RAM and back, and it goes on."""
+    one = make(extra="host_ram_reserve: 0\ndefaults: {rung_grace: 10s}\n")
+    env = standin(tmp_path / "cuda")
+    one.start(env=env)
+    stop, steps = tmp_path / "stop", tmp_path / "steps"
+    program = CUDA.format(steps=str(steps), stop=str(stop))
+    with subprocess.Popen(
+            [BINARY, "run", "--service", "train", "--on-pause", "checkpoint",
+             "--vram", "100", "--", sys.executable, "-c", program],
+            env={**os.environ, **env,
+                 "GPUCOORD_URL": f"unix://{one.socket}"}) as run:
+        until(lambda: steps.exists() and steps.read_text(), "it trains")
+        lease = one.status()["holders"][0]["lease"]
+        chat = one.ask("gemma", priority=0).result()
+        assert chat.status == 200
+        paused = one.lease(lease).json
+        assert (paused["state"], paused["checkpointed"]) == ("paused", True)
+        assert states(tmp_path / "cuda") == ["2"]
+        before = steps.read_text()
+        one.release(chat)
+        until(lambda: one.lease(lease)["state"] == "held"
+              and not one.lease(lease)["checkpointed"], "restored")
+        until(lambda: len(steps.read_text()) > len(before), "it goes on")
+        stop.touch()
+        assert run.wait(20) == 0
+
+
+def test_checkpoint_where_it_cannot_work_fails_at_the_start(make):
+    one = make().start()
+    done = subprocess.run(
+        [BINARY, "run", "--on-pause", "checkpoint", "--", "true"],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "GPUCOORD_URL": f"unix://{one.socket}"})
+    if done.returncode == 0:
+        pytest.skip("this machine has a driver that can")
+    assert "no checkpoint can be made here" in done.stderr
+    assert "found, checkpoint needs 570" in done.stderr
+
+
+def test_a_ladder_is_taken_over_the_unix_socket_and_checked(coordinator):
+    answer = coordinator.request("x", ladder=["term", "ask"])
+    assert (answer.status, answer["field"]) == (422, "ladder")
+    answer = coordinator.request("x", ladder=["ask", "restart"])
+    assert (answer.status, answer["field"]) == (422, "ladder")
+    assert coordinator.request("x", ladder=["ask", "term"]).status == 200
