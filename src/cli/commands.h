@@ -11,6 +11,9 @@
 /* The coordinator itself; daemon/serve.c. */
 int serve_main(int argc, char **argv);
 
+/* Show what this machine has, and what of the configuration works here. */
+int check_main(int argc, char **argv);
+
 /* Let go on what is frozen or checkpointed. */
 int thaw_main(int argc, char **argv);
 

@@ -30,6 +30,7 @@ static const struct command {
     {"revoke", revoke_main, "take a lease back by force"},
     {"bypass", bypass_main, "grant everything at once, or stop doing so"},
     {"thaw", thaw_main, "let go on whatever is frozen or checkpointed"},
+    {"check", check_main, "show what this machine has, and what works here"},
     {"check-config", check_config_main,
      "name every mistake in a configuration"},
     {"simulate", simulate_main, "run a trace in virtual time"},

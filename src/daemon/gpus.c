@@ -6,6 +6,7 @@
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/loop.h"
+#include "daemon/observed.h"
 #include "device/device.h"
 #include "proto/api.h"
 
@@ -26,6 +27,31 @@ static enum core_device_state core_state(enum device_state state)
     return CORE_DEVICE_GONE;
 }
 
+/* Learn how much each service uses for a lease on @device. */
+static void learn(struct daemon *daemon, uint32_t device)
+{
+    uint32_t count;
+    const struct census_user *users =
+        census_users(daemon->census, device, &count);
+    uint32_t i;
+    uint32_t j;
+
+    for (i = 0; i < count; i++) {
+        uint64_t mib = 0;
+
+        for (j = 0; j < count; j++) {
+            if (users[j].lease == users[i].lease &&
+                users[j].service == users[i].service &&
+                users[j].used_mib != DEVICE_UNKNOWN) {
+                mib += users[j].used_mib;
+            }
+        }
+        if (users[i].service != 0 && mib < UINT32_MAX) {
+            observed_use(daemon->observed, users[i].service, (uint32_t)mib);
+        }
+    }
+}
+
 static void on_sample(void *arg, const struct device_sample *sample)
 {
     struct daemon *daemon = arg;
@@ -39,6 +65,7 @@ static void on_sample(void *arg, const struct device_sample *sample)
 
     census_take(daemon, sample, &event);
     (void)driver_feed(daemon->driver, &event, NULL);
+    learn(daemon, sample->device);
 }
 
 void gpus_want(struct daemon *daemon)

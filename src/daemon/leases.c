@@ -7,6 +7,7 @@
 #include "daemon/driver.h"
 #include "daemon/grants.h"
 #include "daemon/names.h"
+#include "daemon/observed.h"
 #include "daemon/routes.h"
 #include "daemon/watching.h"
 #include "http/http.h"
@@ -195,6 +196,10 @@ static void send_state(void *arg, const struct driver_reply *reply)
     struct buf *body;
 
     if (look(daemon, reply, &view) == E_OK) {
+        if (view.row.state == LEASE_HELD) {
+            observed_end(daemon->observed, view.row.id, view.row.service,
+                         OBSERVED_RESUME, driver_now_ms(daemon->driver));
+        }
         body = answer_buf(daemon);
         api_write_state(body, view.row.id,
                         lease_state_name((enum lease_state)view.row.state));

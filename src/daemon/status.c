@@ -295,6 +295,7 @@ void views_status(struct daemon *daemon, struct buf *out)
     write_waiters(daemon, out);
     write_figures(daemon, "queue_sizes", FIGURE_QUEUE, out);
     write_classes(daemon, stats.grants, out);
+    views_services(daemon, out);
     write_stats(daemon, &stats, out);
     buf_byte(out, '}');
 }

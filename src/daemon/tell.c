@@ -20,13 +20,33 @@ static void lease_ended(struct daemon *daemon, uint64_t lease)
         view.reason == CORE_REASON_RELEASED) {
         observed_add(daemon->observed, view.row.service, view.held_ms);
     }
+    observed_forget(daemon->observed, lease);
     waiters_lease_ended(daemon, lease);
     watch_forget(daemon->watch, lease);
     names_end(daemon->names, lease);
 }
 
+/* Note how long it takes to change hands. */
+static void observe(struct daemon *daemon, const struct core_message *message)
+{
+    uint64_t now_ms = driver_now_ms(daemon->driver);
+
+    if (message->type == CORE_MSG_PAUSE) {
+        observed_begin(daemon->observed, message->lease, OBSERVED_PAUSE,
+                       now_ms);
+    } else if (message->type == CORE_MSG_RESUME) {
+        observed_begin(daemon->observed, message->lease, OBSERVED_RESUME,
+                       now_ms);
+    } else if (message->type == CORE_MSG_STATE &&
+               message->state == LEASE_PAUSED) {
+        observed_end(daemon->observed, message->lease, message->service,
+                     OBSERVED_PAUSE, now_ms);
+    }
+}
+
 void tell_message(struct daemon *daemon, const struct core_message *message)
 {
+    observe(daemon, message);
     waiters_tell(daemon, message);
     control_tell(daemon, message);
     events_tell(daemon, message);

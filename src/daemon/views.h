@@ -60,6 +60,9 @@
  *    "gpu_lock":{"is_locked":true,"current_holder":null|{"job_id":"j",
  *      "job_type":"chatbot","metadata":{},"since":ISO}},
  *    "holders":[lease],"paused":[lease],"waiters":[lease],
+ *    "services":[{"service_id":"x","footprint_mib":7000|null,"holds":12,
+ *      "hold_ms":900|null,"pauses":6,"pause_ms":800|null,"resumes":2,
+ *      "resume_ms":null}],
  *    "waiting":3,"away":0,"queue_sizes":{"chatbot":0},
  *    "classes":[{"name":"chatbot","priority":0,"weight":50,
  *      "max_consecutive":0,"grants":7,"share":0.7,"consecutive":0,
@@ -69,6 +72,11 @@
  *      "pauses":0,"acks":0,"expiries":0,"revocations":0,"timeouts":0,
  *      "advisories":0,"offers":0,"unloads":0,"prevented":0,
  *      "prevented_by":{"holder":3}}}
+ *
+ * `services` has the first VIEWS_SERVICES of which something was seen: the most
+ * that one was measured to use for a lease, and means, null where fewer than
+ * five were seen: of the times it held, from a pause to free VRAM, and from a
+ * resume to its word that it goes on.
  *
  * The implicit class of priority p is shown as "priority-p", and only where
  * something was ever asked there.  `waiters` has at most VIEWS_WAITERS a
@@ -87,7 +95,8 @@
 struct daemon;
 
 enum {
-    VIEWS_WAITERS = 100
+    VIEWS_WAITERS = 100,
+    VIEWS_SERVICES = 100
 };
 
 /* Append the lease of @view. */
@@ -103,6 +112,9 @@ void views_why(struct daemon *daemon,
 /* Append what was in the way of a request for one of @devices (0 = any): who
  * holds it and until when, or what else, as a sentence for people. */
 void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out);
+
+/* Append the member "services" of the status. */
+void views_services(const struct daemon *daemon, struct buf *out);
 
 /* Append the member "devices" of the status. */
 void views_devices(const struct daemon *daemon, struct buf *out);

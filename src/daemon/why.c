@@ -157,6 +157,23 @@ static void write_blocker(const struct wait *wait, struct buf *out)
     buf_byte(out, '}');
 }
 
+/* Append how long the blocker may take to pause, by how long its service took
+ * before. */
+static void write_swap(const struct daemon *daemon,
+                       const struct wait *wait,
+                       struct buf *out)
+{
+    uint64_t spent_ms = wait->now_ms - wait->blocker.state_at_ms;
+    struct observed_service seen;
+    uint64_t mean_ms;
+
+    observed_get(daemon->observed, wait->blocker.row.service, &seen);
+    mean_ms = seen.swap_ms[OBSERVED_PAUSE];
+    member_maybe(out, "estimate_ms", seen.swaps[OBSERVED_PAUSE] >= OBSERVED_MIN,
+                 mean_ms > spent_ms ? mean_ms - spent_ms : 0);
+    member_u64(out, "observations", seen.swaps[OBSERVED_PAUSE]);
+}
+
 /* Append how long the blocker may go on, by what its service did before. */
 static void write_estimate(const struct daemon *daemon,
                            const struct wait *wait,
@@ -171,6 +188,10 @@ static void write_estimate(const struct daemon *daemon,
         observed_left(daemon->observed, row->service,
                       wait->now_ms - row->first_granted_at_ms, &left_ms);
 
+    if (wait->why.wait == CORE_WAIT_PAUSE && wait->why.blocker != 0) {
+        write_swap(daemon, wait, out);
+        return;
+    }
     member_maybe(out, "estimate_ms", is_known, left_ms);
     member_u64(out, "observations",
                holds ? observed_count(daemon->observed, row->service) : 0);
