@@ -241,6 +241,14 @@ static void tell_state(struct acting *acting,
     }
 }
 
+/* Say whether a lease that ends for @reason was taken from somebody. */
+static bool is_revocation(enum core_reason reason)
+{
+    return reason != CORE_REASON_RELEASED && reason != CORE_REASON_CANCELLED &&
+           reason != CORE_REASON_GONE && reason != CORE_REASON_AWAY &&
+           reason != CORE_REASON_TIMEOUT && reason != CORE_REASON_DRAINING;
+}
+
 static void tell_revoked(struct acting *acting,
                          const struct core_message *message)
 {
@@ -251,7 +259,9 @@ static void tell_revoked(struct acting *acting,
 
     walks_close(acting->walks, message->lease, outcome,
                 driver_now_ms(acting->daemon->driver));
-    acting_notify(acting, message);
+    if (is_revocation(message->reason)) {
+        acting_notify(acting, message);
+    }
 }
 
 void acting_tell(struct acting *acting, const struct core_message *message)
@@ -341,6 +351,7 @@ int acting_open(struct daemon *daemon, struct acting **out)
         return E_NOMEM;
     }
     acting->daemon = daemon;
+    acting->journal_was.st_ino = ACTING_UNSEEN;
     list_init(&acting->orders);
     rc = walks_create(&acting->walks);
     rc = rc != E_OK ? rc : open_rungs(acting, daemon->config->store);

@@ -13,7 +13,8 @@
 #include <string.h>
 
 enum {
-    CLEAN_MS = 10000
+    CLEAN_MS = 10000,
+    FOUND_MAX = 64 /* In one look; the others in the next. */
 };
 
 size_t acting_listed(const struct acting *acting,
@@ -151,8 +152,9 @@ void acting_clean_all(struct acting *acting)
 struct search {
     struct acting *acting;
     const struct journal_list *list; /* NULL = it has not changed. */
-    uint64_t found;                  /* Is not listed; 0 = none. */
-    bool is_frozen;                  /* Some lease is. */
+    uint64_t found[FOUND_MAX];       /* Are not listed. */
+    uint32_t count;
+    bool is_frozen; /* Some lease is. */
 };
 
 static bool is_listed(const struct journal_list *list, uint64_t lease)
@@ -176,10 +178,10 @@ static bool search_each(void *arg, uint64_t id)
         search->is_frozen = true;
         if (search->list != NULL && !has_order(search->acting, id) &&
             !is_listed(search->list, id)) {
-            search->found = id;
+            search->found[search->count++] = id;
         }
     }
-    return search->found == 0;
+    return search->count < FOUND_MAX;
 }
 
 /* Say whether the journal is another file than when it was last read. */
@@ -207,6 +209,7 @@ bool acting_look(struct acting *acting)
     struct core_event event = {.type = CORE_ADMIN,
                                .admin = {.action = CORE_THAW}};
     struct journal_list list = {.count = 0};
+    uint32_t i;
 
     if (has_changed(acting) && journal_read(&acting->journal, &list) == E_OK) {
         search.list = &list;
@@ -217,11 +220,13 @@ bool acting_look(struct acting *acting)
                         1u << LEASE_CLEARING,
                     search_each, &search);
     journal_list_release(&list);
-    if (search.found != 0) {
-        log_info("lease %" PRIu64 " was thawed by hand", search.found);
-        event.admin.lease = search.found;
+    for (i = 0; i < search.count; i++) {
+        log_info("lease %" PRIu64 " was thawed by hand", search.found[i]);
+        event.admin.lease = search.found[i];
         (void)driver_feed(acting->daemon->driver, &event, NULL);
-        acting->journal_was.st_ino = 0; /* There may be more. */
+    }
+    if (search.count == FOUND_MAX) {
+        acting->journal_was.st_ino = ACTING_UNSEEN;
     }
     return search.is_frozen;
 }

@@ -55,6 +55,8 @@ struct order {
     char service[JOURNAL_SERVICE_SIZE];
 };
 
+#define ACTING_UNSEEN ((ino_t)-1) /* Of a journal nobody has looked at. */
+
 enum {
     ACTING_LOOK_MS = 250 /* For room, for threads, for hands. */
 };
