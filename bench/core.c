@@ -4,8 +4,10 @@
  *
  * One exclusive device, N waiters in ten priorities.  A turn of the work is:
  * the holder renews, releases, the next is granted; a new waiter comes; every
- * fourth withdraws again.  Prints one line a number of waiters; fails where a
- * bound is missed.
+ * fourth withdraws again.  The fewest and the most waiters are measured in
+ * turns, so that what else the machine does meets both; all rounds are shown,
+ * and the growth is the middle of those of each round.  Fails where a bound is
+ * missed.
  */
 #include "core/core.h"
 #include "base/alloc.h"
@@ -17,13 +19,14 @@
 #include <stdlib.h>
 
 enum {
+    ROUNDS = 5,
     SERVICES = 100,
     EVENTS = 2000000,
     DAY_MS = 86400000,
     EVENTS_A_MS = 100,  /* As if a hundred came each millisecond. */
     BYTES_MAX = 512,    /* Bound: of a waiter, in the core. */
     RATE_MIN = 1000000, /* Bound: events a second with 1,000 waiters. */
-    GROWTH_MAX = 3      /* Bound: the last time in firsts. */
+    GROWTH_MAX = 3      /* Bound: the most waiters' time in the fewest's. */
 };
 
 struct work {
@@ -44,9 +47,8 @@ static size_t bytes_now;
 static void *counted_resize(void *arg, void *old, size_t size)
 {
     size_t before = old == NULL ? 0 : malloc_usable_size(old);
-    void *block = realloc(old, size);
+    void *block = alloc_libc.resize(arg, old, size);
 
-    (void)arg;
     if (block != NULL) {
         bytes_now += malloc_usable_size(block) - before;
     }
@@ -55,11 +57,11 @@ static void *counted_resize(void *arg, void *old, size_t size)
 
 static void counted_release(void *arg, void *old)
 {
-    (void)arg;
     bytes_now -= old == NULL ? 0 : malloc_usable_size(old);
-    free(old);
+    alloc_libc.release(arg, old);
 }
 
+/* The daemon's, counted. */
 static const struct alloc counted = {counted_resize, counted_release, NULL};
 
 /* Feed @event, remember who was granted, and return the event's lease. */
@@ -174,25 +176,59 @@ static struct result measure(uint32_t waiters, uint64_t events)
     return result;
 }
 
+static int compare(const void *a, const void *b)
+{
+    double left = *(const double *)a;
+    double right = *(const double *)b;
+
+    return (left > right) - (left < right);
+}
+
+/* Print the middle of @values, and the lowest and the highest; return it. */
+static double median(const char *what, double values[ROUNDS])
+{
+    qsort(values, ROUNDS, sizeof values[0], compare);
+    printf("%s: %.2f (%.2f to %.2f)\n", what, values[ROUNDS / 2], values[0],
+           values[ROUNDS - 1]);
+    return values[ROUNDS / 2];
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 int main(int argc, char **argv)
 {
-    static const uint32_t waiters[] = {1000, 10000, 100000, 1000000};
+    static const uint32_t between[] = {10000, 100000};
     enum {
-        SIZES = sizeof(waiters) / sizeof(waiters[0])
+        FEWEST = 1000,
+        MOST = 1000000
     };
     uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : EVENTS;
-    struct result results[SIZES];
-    bool is_fine = true;
+    double fewest_ns[ROUNDS];
+    double most_ns[ROUNDS];
+    double growth[ROUNDS];
+    double bytes_max = 0;
+    bool is_fine;
 
-    for (size_t i = 0; i < SIZES; i++) {
-        results[i] = measure(waiters[i], events);
-        is_fine = is_fine && results[i].bytes <= BYTES_MAX;
+    for (size_t i = 0; i < sizeof between / sizeof between[0]; i++) {
+        bytes_max = larger(bytes_max, measure(between[i], events).bytes);
     }
-    printf("%.2f times the time with %u waiters (at most %d)\n",
-           results[SIZES - 1].ns / results[0].ns, waiters[SIZES - 1],
-           GROWTH_MAX);
-    is_fine = is_fine && 1e9 / results[0].ns >= RATE_MIN &&
-              results[SIZES - 1].ns <= GROWTH_MAX * results[0].ns;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct result fewest = measure(FEWEST, events);
+        struct result most = measure(MOST, events);
+
+        bytes_max = larger(larger(bytes_max, fewest.bytes), most.bytes);
+        fewest_ns[i] = fewest.ns;
+        most_ns[i] = most.ns;
+        growth[i] = most.ns / fewest.ns;
+    }
+    is_fine =
+        median("ns an event, fewest waiters", fewest_ns) <= 1e9 / RATE_MIN;
+    (void)median("ns an event, most waiters", most_ns);
+    is_fine = median("times the fewest's (at most 3)", growth) <= GROWTH_MAX &&
+              is_fine && bytes_max <= BYTES_MAX;
     if (!is_fine) {
         printf("a bound was missed\n");
     }

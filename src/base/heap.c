@@ -3,7 +3,7 @@
 #include <assert.h>
 
 enum {
-    ARITY = 4,
+    ARITY = 8,
     CAPACITY_FIRST = 64
 };
 

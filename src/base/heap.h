@@ -1,4 +1,4 @@
-/* heap.h - a 4-ary heap of keys, smallest first, whose members know their
+/* heap.h - an 8-ary heap of keys, smallest first, whose members know their
  * place.
  *
  * The keys lie in the heap's own array, so that a sift compares without

@@ -59,6 +59,14 @@ table_find(const struct idmap_table *table, uint64_t high, uint64_t low)
     }
 }
 
+void idmap_prefetch(const struct idmap *map, uint64_t high, uint64_t low)
+{
+    if (map->now.entries != NULL) {
+        __builtin_prefetch(&map->now.entries[hash(high, low) & map->now.mask],
+                           1);
+    }
+}
+
 static void table_put(struct idmap_table *table, struct idmap_entry entry)
 {
     size_t i = hash(entry.high, entry.low) & table->mask;

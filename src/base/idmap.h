@@ -52,6 +52,9 @@ void idmap_put(struct idmap *map, uint64_t high, uint64_t low, void *value);
 /* Return the value of a key; NULL where there is none. */
 void *idmap_find(const struct idmap *map, uint64_t high, uint64_t low);
 
+/* Fetch the place of a key that is about to be put into the cache. */
+void idmap_prefetch(const struct idmap *map, uint64_t high, uint64_t low);
+
 /* Remove a key and return its value; NULL where there is none. */
 void *idmap_remove(struct idmap *map, uint64_t high, uint64_t low);
 

@@ -90,6 +90,9 @@ void rank_insert(struct rank *set,
     *place = node;
     node->parent = parent;
     sum(node);
+    if (set->first == NULL || seq < set->first->seq) {
+        set->first = node;
+    }
     for (; parent != NULL; parent = parent->parent) {
         parent->size++;
         if (need < parent->need_min) {
@@ -106,6 +109,9 @@ void rank_remove(struct rank *set, struct rank_node *node)
     struct rank_node *parent;
 
     assert(node->size != 0);
+    if (set->first == node) {
+        set->first = rank_next(node);
+    }
     while (node->left != NULL && node->right != NULL) {
         lift(set, weight(node->left) > weight(node->right) ? node->left
                                                            : node->right);
@@ -132,13 +138,16 @@ static struct rank_node *first_fit(struct rank_node *node, uint32_t room)
     }
 }
 
-struct rank_node *
-rank_find(const struct rank *set, uint64_t after, uint32_t room)
+/* The first member whose seq is above @after: mostly the first of all, which
+ * saves a walk over memory that is far away. */
+static struct rank_node *first_above(const struct rank *set, uint64_t after)
 {
     struct rank_node *node = set->root;
     struct rank_node *turn = NULL; /* Last node left with its right side. */
 
-    /* Walk to the first seq above @after; remember where we went left. */
+    if (set->first == NULL || set->first->seq > after) {
+        return set->first;
+    }
     while (node != NULL) {
         if (node->seq > after) {
             turn = node;
@@ -147,8 +156,16 @@ rank_find(const struct rank *set, uint64_t after, uint32_t room)
             node = node->right;
         }
     }
+    return turn;
+}
+
+struct rank_node *
+rank_find(const struct rank *set, uint64_t after, uint32_t room)
+{
+    struct rank_node *node = first_above(set, after);
+
     /* From there upwards: the node itself, then all of its right side. */
-    for (node = turn; node != NULL;) {
+    while (node != NULL) {
         if (node->need <= room) {
             return node;
         }
@@ -161,16 +178,6 @@ rank_find(const struct rank *set, uint64_t after, uint32_t room)
         node = node->parent;
     }
     return NULL;
-}
-
-struct rank_node *rank_first(const struct rank *set)
-{
-    struct rank_node *node = set->root;
-
-    while (node != NULL && node->left != NULL) {
-        node = node->left;
-    }
-    return node;
 }
 
 struct rank_node *rank_next(const struct rank_node *node)
@@ -211,7 +218,11 @@ void rank_check(const struct rank *set)
     uint64_t last = 0;
     size_t count = 0;
 
-    for (node = rank_first(set); node != NULL; node = rank_next(node)) {
+    for (node = set->root; node != NULL && node->left != NULL;) {
+        node = node->left;
+    }
+    assert(node == set->first);
+    for (; node != NULL; node = rank_next(node)) {
         struct rank_node copy = *node;
 
         assert(count == 0 || node->seq > last);

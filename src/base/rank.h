@@ -24,7 +24,8 @@ struct rank_node {
 };
 
 struct rank {
-    struct rank_node *root; /* NULL when the set is empty. */
+    struct rank_node *root;  /* NULL when the set is empty, */
+    struct rank_node *first; /*   and so is the first member. */
 };
 
 /* Put @node, borrowed until removed, into the set. */
@@ -42,7 +43,10 @@ struct rank_node *
 rank_find(const struct rank *set, uint64_t after, uint32_t room);
 
 /* Return the first member; NULL when the set is empty. */
-struct rank_node *rank_first(const struct rank *set);
+static inline struct rank_node *rank_first(const struct rank *set)
+{
+    return set->first;
+}
 
 /* Return the member after @node; NULL after the last. */
 struct rank_node *rank_next(const struct rank_node *node);

@@ -29,8 +29,7 @@ static void on_sample(void *arg, const struct device_sample *sample)
     measure->samples[sample->device] = *sample;
 }
 
-/* ---- Opening ----------------------------------------------------------------
- */
+/* ---- Opening ---------------------------------------------------------- */
 
 static int open_kind(const struct config_gpus *gpus,
                      enum device_kind kind,
@@ -98,8 +97,7 @@ static void measure_all(struct event_base *base,
     }
 }
 
-/* ---- Telling ----------------------------------------------------------------
- */
+/* ---- Telling ---------------------------------------------------------- */
 
 static json_t *figure(uint32_t figure)
 {

@@ -16,8 +16,7 @@ struct machine {
     const char *why; /* Not, or what to know. */
 };
 
-/* ---- One rung ---------------------------------------------------------------
- */
+/* ---- One rung --------------------------------------------------------- */
 
 /* Say whether the program of a command can be run. */
 static bool is_program(const char *name)
@@ -91,8 +90,7 @@ static bool works(const struct config_service *service,
     return false;
 }
 
-/* ---- A service --------------------------------------------------------------
- */
+/* ---- A service -------------------------------------------------------- */
 
 static bool has_rung(const struct config_service *service, enum rung rung)
 {

@@ -29,8 +29,7 @@ static void add_heads(struct table *table, const char *const *heads)
     }
 }
 
-/* ---- GPUs -------------------------------------------------------------------
- */
+/* ---- GPUs ------------------------------------------------------------- */
 
 static void gpus(const json_t *report, struct buf *out)
 {
@@ -115,8 +114,7 @@ static void processes(const json_t *report, struct buf *out)
     table_release(&table);
 }
 
-/* ---- Rungs ------------------------------------------------------------------
- */
+/* ---- Rungs ------------------------------------------------------------ */
 
 static void rungs_here(const json_t *report, struct buf *out)
 {
@@ -178,8 +176,7 @@ static void services(const json_t *report, struct buf *out)
     table_release(&table);
 }
 
-/* ---- Paths ------------------------------------------------------------------
- */
+/* ---- Paths ------------------------------------------------------------ */
 
 static void paths(const json_t *report, struct buf *out)
 {

@@ -3,6 +3,7 @@
 #include "cli/field.h"
 #include "cli/human.h"
 #include "cli/lease_text.h"
+#include "cli/status_gpu.h"
 #include "cli/table.h"
 
 #include <inttypes.h>
@@ -241,6 +242,25 @@ static void holder_until(const json_t *lease, struct table *table)
     }
 }
 
+/* Say how much it asked for, and what it uses where that is more. */
+static void holder_vram(const json_t *lease, struct table *table)
+{
+    uint64_t used_mib = field_number(lease, "measured_mib");
+    char asked[HUMAN_SIZE];
+    char used[HUMAN_SIZE];
+
+    if (!field_has_number(lease, "vram_mib")) {
+        table_cell(table, "all");
+    } else if (field_has_number(lease, "measured_mib") &&
+               used_mib > field_number(lease, "vram_mib") *
+                              field_number(lease, "gpus")) {
+        table_cell(table, "%s, uses %s", size_or_dash(lease, "vram_mib", asked),
+                   human_vram(used_mib, used));
+    } else {
+        table_cell(table, "%s", size_or_dash(lease, "vram_mib", asked));
+    }
+}
+
 static void holder_row(const json_t *lease, struct table *table)
 {
     char time[HUMAN_SIZE];
@@ -251,10 +271,7 @@ static void holder_row(const json_t *lease, struct table *table)
     lease_text_devices(lease, &where);
     table_cell(table, "%s", buf_string(&where));
     buf_release(&where);
-    table_cell(table, "%s",
-               field_has_number(lease, "vram_mib")
-                   ? size_or_dash(lease, "vram_mib", time)
-                   : "all");
+    holder_vram(lease, table);
     table_cell(table, "%s", time_or_dash(lease, "held_ms", time));
     holder_until(lease, table);
 }
@@ -336,6 +353,8 @@ void status_text(const json_t *status, bool has_colour, struct buf *out)
     who_waits(status, out);
     alarms(status, has_colour, out);
     devices(status, out);
+    status_gpu_figures(status, out);
+    status_gpu_processes(status, out);
     holders(status, "holders", "holding", out);
     holders(status, "paused", "paused", out);
     waiters(status, out);

@@ -236,9 +236,10 @@ void device_charge_again(struct core *core, struct lease *lease)
         at++;
         seat->device = i;
         seat->share.footprint_mib = share.footprint_mib;
+        /* Beyond the size, too: a reload may have made it smaller since. */
         seat_take(
             core, seat,
-            smaller(share.charge_mib, device_size_mib(&core->devices[i])));
+            smaller(share.charge_mib, core->devices[i].config.capacity_mib));
         device_tolerate(&core->devices[i]);
     }
     device_note_shares(lease);

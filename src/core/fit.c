@@ -60,7 +60,7 @@ uint32_t fit_room(struct core *core,
                   const struct class *class,
                   const struct shape *shape)
 {
-    uint32_t rooms[CORE_DEVICES_MAX] = {0};
+    uint32_t rooms[CORE_DEVICES_MAX]; /* The first @count are set. */
     uint32_t count = 0;
     uint32_t i;
     uint32_t at;

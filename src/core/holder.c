@@ -72,6 +72,11 @@ void holder_extend(struct core *core, struct lease *lease)
         }
         break;
     case LEASE_RECLAIMING:
+        if (walk_is_over(lease)) {
+            /* Nobody was told it: a reload changes it where it runs. */
+            lease->rung_by_ms =
+                lease->rung_at_ms + holder_settle_ms(core, lease);
+        }
         at = lease->rung_by_ms;
         break;
     case LEASE_CLEARING:

@@ -116,7 +116,8 @@ struct lease *lease_find(const struct core *core, uint64_t id)
 /* ---- Memory ----------------------------------------------------------- */
 
 enum {
-    SLAB_LEASES = 128
+    SLAB_LEASES = 128, /* At least; */
+    SLAB_PART = 32     /*   and of all leases so far this part. */
 };
 
 static bool slab_grow(struct core *core)
@@ -124,21 +125,23 @@ static bool slab_grow(struct core *core)
     struct alloc *alloc = &core->alloc;
     void **slabs = alloc->resize(alloc->arg, core->slabs,
                                  (core->slab_count + 1) * sizeof *slabs);
+    size_t count = idmap_count(&core->leases) / SLAB_PART;
     struct lease *leases;
-    int i;
+    size_t i;
 
     if (slabs == NULL) {
         return false;
     }
     core->slabs = slabs;
-    leases = alloc->resize(alloc->arg, NULL, SLAB_LEASES * sizeof *leases);
+    count = count < SLAB_LEASES ? SLAB_LEASES : count;
+    leases = alloc->resize(alloc->arg, NULL, count * sizeof *leases);
     if (leases == NULL) {
         return false;
     }
     slabs[core->slab_count++] = leases;
-    for (i = SLAB_LEASES - 1; i >= 0; i--) {
-        leases[i].next = core->slab_free;
-        core->slab_free = &leases[i];
+    for (i = count; i > 0; i--) {
+        leases[i - 1].next = core->slab_free;
+        core->slab_free = &leases[i - 1];
     }
     return true;
 }

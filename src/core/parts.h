@@ -420,6 +420,10 @@ bool walk_stands_still(const struct lease *lease);
 /* Say whether @lease, HELD, only waits for that to be undone. */
 bool walk_is_undoing(const struct lease *lease);
 
+/* Say whether nothing more is done to @lease, RECLAIMING: only its VRAM is
+ * waited for. */
+bool walk_is_over(const struct lease *lease);
+
 /* Let @lease, HELD, make room for @requester, NULL = an operator: it becomes
  * PAUSING on its first rung, or, where that is force, RECLAIMING or ended. */
 void walk_pause(struct core *core,

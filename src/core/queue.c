@@ -8,6 +8,10 @@
 
 #include <assert.h>
 
+enum {
+    CACHE_LINE = 64 /* Bytes. */
+};
+
 struct lease *queue_lease(struct rank_node *node)
 {
     return node == NULL ? NULL : CONTAINER_OF(node, struct lease, place);
@@ -109,6 +113,18 @@ void queue_insert(struct lease *lease)
     class->waiting++;
 }
 
+/* Who is first now will be looked at soon; among very many waiters it was last
+ * touched long ago. */
+static void fetch_first(const struct rank *set)
+{
+    const char *at = (const char *)queue_lease(rank_first(set));
+    size_t i;
+
+    for (i = 0; at != NULL && i < sizeof(struct lease); i += CACHE_LINE) {
+        __builtin_prefetch(at + i, 1);
+    }
+}
+
 void queue_remove(struct lease *lease)
 {
     struct class *class = lease->class;
@@ -119,6 +135,7 @@ void queue_remove(struct lease *lease)
         return;
     }
     rank_remove(&class->shapes[lease->shape].waiting, &lease->place);
+    fetch_first(&class->shapes[lease->shape].waiting);
     class->waiting--;
 }
 

@@ -230,6 +230,9 @@ int waiter_submit(struct core *core, const struct core_event *event)
     lease_enter(core, lease);
     lease_touch(core, lease);
     waiter_deadline(core, lease);
+    /* The number after the next: a grant may take the next as its token. */
+    idmap_prefetch(&core->leases, 0, core->next_number);
+    idmap_prefetch(&core->leases, 0, core->next_number + 1);
     core->about = lease->row.id;
     core->needs_pass = true;
     return E_OK;

@@ -28,10 +28,6 @@ void walk_go_on(struct core *core, struct lease *lease);
  * undone: they run again before their VRAM comes back. */
 void walk_say_undo(struct core *core, struct lease *lease, uint32_t flags);
 
-/* Say whether nothing more is done to @lease, RECLAIMING: only its VRAM is
- * waited for. */
-bool walk_is_over(const struct lease *lease);
-
 /* Begin the first rung of force above @after; after the last only the settle
  * time is left. */
 void walk_force_on(struct core *core, struct lease *lease, enum rung after);

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- What comes of it ------------------------------------------------------
- */
+/* ---- What comes of it ------------------------------------------------- */
 
 static void show_user(struct census_user *user,
                       const struct known *known,
@@ -170,8 +169,7 @@ void census_take(struct daemon *daemon,
     }
 }
 
-/* ---- Looking ----------------------------------------------------------------
- */
+/* ---- Looking ---------------------------------------------------------- */
 
 const struct device_sample *census_sample(const struct census *census,
                                           uint32_t device)

@@ -10,8 +10,7 @@
 
 #include <stdlib.h>
 
-/* ---- What there is to match it with ---------------------------------------
- */
+/* ---- What there is to match it with ----------------------------------- */
 
 struct gathering {
     const struct daemon *daemon;
@@ -97,8 +96,7 @@ void census_hear(struct daemon *daemon, pid_t pid, uint32_t service)
     peers_hear(&daemon->census->peers, pid, service);
 }
 
-/* ---- Matching -------------------------------------------------------------
- */
+/* ---- Matching --------------------------------------------------------- */
 
 static bool is_live(const struct daemon *daemon, uint64_t lease)
 {

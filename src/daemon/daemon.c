@@ -79,6 +79,17 @@ static void on_message(void *arg, const struct core_message *message)
     tell_message(arg, message);
 }
 
+static void on_deliver(void *arg, bool is_over)
+{
+    struct daemon *daemon = arg;
+
+    if (is_over) {
+        http_uncork(daemon->http);
+    } else {
+        http_cork(daemon->http);
+    }
+}
+
 static void on_rebuilt(void *arg)
 {
     struct daemon *daemon = arg;
@@ -95,8 +106,8 @@ static void on_failure(void *arg)
     loop_stop(daemon->loop);
 }
 
-static const struct driver_hooks driver_hooks = {on_message, on_rebuilt,
-                                                 on_failure};
+static const struct driver_hooks driver_hooks = {on_message, on_deliver,
+                                                 on_rebuilt, on_failure};
 
 /* ---- The server's ------------------------------------------------------- */
 

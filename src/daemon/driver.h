@@ -38,6 +38,9 @@ enum {
 struct driver_hooks {
     /* A message whose records are stored. */
     void (*on_message)(void *arg, const struct core_message *message);
+    /* The replies and messages of a turn come now (@is_over false), and were
+     * all given (true): what they send may leave together. */
+    void (*on_deliver)(void *arg, bool is_over);
     /* The core was built anew from the store: attach streams and submit
      * requests that still wait, again. */
     void (*on_rebuilt)(void *arg);

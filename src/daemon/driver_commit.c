@@ -92,6 +92,7 @@ static void deliver(struct driver *driver, struct turn *turn)
     if (turn->needs_fsync) {
         sync_turn(driver, turn);
     }
+    driver->is.hooks->on_deliver(driver->is.arg, false);
     for (i = 0; i < turn->delivery_count; i++) {
         struct delivery *delivery = &turn->deliveries[i];
 
@@ -102,6 +103,7 @@ static void deliver(struct driver *driver, struct turn *turn)
         }
     }
     turn_clear(turn);
+    driver->is.hooks->on_deliver(driver->is.arg, true);
     kill_here(KILL_AFTER_REPLY);
 }
 

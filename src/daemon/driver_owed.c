@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/loop.h"
 
 #include <stdlib.h>
 
@@ -50,6 +51,8 @@ void driver_owe(struct driver *driver, struct driver_owed *owed)
     driver_pay(driver);
     if (!list_is_empty(&driver->owed)) {
         log_warn("out of memory: a client has gone, which waits");
+        /* Nothing was fed, and so no turn would end that arms the loop. */
+        loop_end_turn(driver->is.loop);
     }
 }
 

@@ -3,12 +3,16 @@
 #include "base/clock.h"
 
 #include <event2/event.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 enum {
-    LOOP_SIGNALS = 3
+    LOOP_SIGNALS = 3,
+    WATCH_NS = 50000 /* Longer than a local client takes to answer. */
 };
 
 static const int signal_numbers[LOOP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
@@ -16,32 +20,71 @@ static const int signal_numbers[LOOP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 struct loop {
     struct event_base *base;
     struct event *turn_end;
-    struct event *deadline;
+    struct event *deadline; /* On timer_fd. */
     struct event *signals[LOOP_SIGNALS];
     const struct loop_handler *handler;
     void *arg;
     uint64_t armed_at_ms; /* UINT64_MAX = not armed. */
-    bool ends_turn;       /* turn_end is active. */
+    uint64_t timer_at_ms; /* What timer_fd is set to: not later than that. */
+    uint64_t turns;
+    int timer_fd;
+    bool ends_turn; /* turn_end is active. */
+    bool is_due;    /* The armed instant has come in this turn. */
+    bool watches;   /* Looks for more input for a while after a turn. */
 };
 
+/* Input has been read by now, so that time is told after it. */
 static void on_turn_end(evutil_socket_t fd, short what, void *arg)
 {
     struct loop *loop = arg;
 
     (void)fd;
     (void)what;
+    if (loop->is_due) {
+        loop->is_due = false;
+        loop->armed_at_ms = UINT64_MAX;
+        loop->handler->on_deadline(loop->arg);
+    }
     loop->ends_turn = false;
+    loop->turns++;
     loop->handler->on_turn_end(loop->arg);
 }
 
-static void on_deadline(evutil_socket_t fd, short what, void *arg)
+/* A timer that was set is left alone where the deadline moves away, which it
+ * does with most events: it fires early then, and is set again. */
+static void set_timer(struct loop *loop)
+{
+    struct itimerspec at = {
+        .it_value = {(time_t)(loop->armed_at_ms / 1000),
+                     (long)(loop->armed_at_ms % 1000 * 1000000)}};
+
+    if (loop->armed_at_ms == 0) {
+        at.it_value.tv_nsec = 1; /* 0 would disarm it. */
+    }
+    if (timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &at, NULL) == 0) {
+        loop->timer_at_ms = loop->armed_at_ms;
+    }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct loop *loop = arg;
+    uint64_t fired;
 
-    (void)fd;
     (void)what;
-    loop->armed_at_ms = UINT64_MAX;
-    loop->handler->on_deadline(loop->arg);
+    if (read(fd, &fired, sizeof fired) != (ssize_t)sizeof fired) {
+        return; /* It was set anew in between. */
+    }
+    loop->timer_at_ms = UINT64_MAX;
+    if (loop->armed_at_ms == UINT64_MAX) {
+        return;
+    }
+    if (loop->armed_at_ms > clock_mono_ms()) {
+        set_timer(loop);
+        return;
+    }
+    loop->is_due = true;
+    loop_end_turn(loop);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
@@ -52,7 +95,9 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     loop->handler->on_signal(loop->arg, (int)number);
 }
 
-/* Timers must not fire early by what a turn has taken: no cached time. */
+/* Timers must not fire early by what a turn has taken: no cached time.  They
+ * are coarse, which is fine for patience with clients; deadlines of the core
+ * have timer_fd. */
 static struct event_base *base_create(void)
 {
     struct event_config *config = event_config_new();
@@ -61,8 +106,7 @@ static struct event_base *base_create(void)
     if (config == NULL) {
         return NULL;
     }
-    if (event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER |
-                                          EVENT_BASE_FLAG_NO_CACHE_TIME) == 0) {
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME) == 0) {
         base = event_base_new_with_config(config);
     }
     event_config_free(config);
@@ -85,6 +129,16 @@ static int signals_watch(struct loop *loop)
     return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? E_NOMEM : E_OK;
 }
 
+/* Say whether we may use more than one processor: on the only one, looking for
+ * input would keep the client from sending it. */
+static bool has_processors(void)
+{
+    cpu_set_t allowed;
+
+    return sched_getaffinity(0, sizeof allowed, &allowed) == 0 &&
+           CPU_COUNT(&allowed) > 1;
+}
+
 int loop_create(const struct loop_handler *handler,
                 void *arg,
                 struct loop **out)
@@ -97,14 +151,19 @@ int loop_create(const struct loop_handler *handler,
     loop->handler = handler;
     loop->arg = arg;
     loop->armed_at_ms = UINT64_MAX;
+    loop->timer_at_ms = UINT64_MAX;
+    loop->watches = has_processors();
+    loop->timer_fd =
+        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     loop->base = base_create();
-    if (loop->base == NULL) {
+    if (loop->timer_fd < 0 || loop->base == NULL) {
         goto err;
     }
     loop->turn_end = event_new(loop->base, -1, 0, on_turn_end, loop);
-    loop->deadline = evtimer_new(loop->base, on_deadline, loop);
+    loop->deadline = event_new(loop->base, loop->timer_fd, EV_READ | EV_PERSIST,
+                               on_timer, loop);
     if (loop->turn_end == NULL || loop->deadline == NULL ||
-        signals_watch(loop) != E_OK) {
+        event_add(loop->deadline, NULL) != 0 || signals_watch(loop) != E_OK) {
         goto err;
     }
     *out = loop;
@@ -137,6 +196,9 @@ void loop_destroy(struct loop *loop)
     if (loop->base != NULL) {
         event_base_free(loop->base);
     }
+    if (loop->timer_fd >= 0) {
+        (void)close(loop->timer_fd);
+    }
     free(loop);
 }
 
@@ -155,30 +217,49 @@ void loop_end_turn(struct loop *loop)
 
 void loop_arm(struct loop *loop, uint64_t mono_ms)
 {
-    uint64_t now_ms;
-    uint64_t delay_ms;
-    struct timeval delay;
-
-    if (mono_ms == loop->armed_at_ms) {
-        return;
-    }
     loop->armed_at_ms = mono_ms;
-    if (mono_ms == UINT64_MAX) {
-        (void)event_del(loop->deadline);
-        return;
+    loop->is_due = false;
+    if (mono_ms < loop->timer_at_ms) {
+        set_timer(loop);
     }
-    now_ms = clock_mono_ms();
-    delay_ms = mono_ms > now_ms ? mono_ms - now_ms : 0;
-    delay.tv_sec = (time_t)(delay_ms / 1000);
-    delay.tv_usec = (suseconds_t)(delay_ms % 1000 * 1000);
-    if (event_add(loop->deadline, &delay) != 0) {
-        loop->armed_at_ms = UINT64_MAX; /* Tried again by the next turn. */
-    }
+}
+
+static bool is_stopped(const struct loop *loop)
+{
+    return event_base_got_break(loop->base) != 0;
+}
+
+/* Look for input without sleeping.  Who was just told something often answers
+ * at once: a hand-over is a grant, a short use and a release.  Going to sleep
+ * and being woken takes longer than the whole of our work on it. */
+static void watch_input(struct loop *loop)
+{
+    uint64_t until_ns = clock_mono_ns() + WATCH_NS;
+
+    do {
+        uint64_t turns = loop->turns;
+
+        if (event_base_loop(loop->base, EVLOOP_NONBLOCK) != 0) {
+            return;
+        }
+        if (loop->turns != turns) {
+            until_ns = clock_mono_ns() + WATCH_NS;
+        }
+    } while (!is_stopped(loop) && clock_mono_ns() < until_ns);
 }
 
 void loop_run(struct loop *loop)
 {
-    (void)event_base_dispatch(loop->base);
+    do {
+        uint64_t turns = loop->turns;
+
+        if (event_base_loop(loop->base, EVLOOP_ONCE) != 0) {
+            return;
+        }
+        if (loop->watches && loop->turns != turns && !is_stopped(loop)) {
+            watch_input(loop);
+        }
+    } while (!is_stopped(loop));
 }
 
 void loop_stop(struct loop *loop)

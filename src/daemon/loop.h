@@ -1,9 +1,11 @@
 /* loop.h - the event loop: turns, one deadline, signals.
  *
  * A turn is what libevent does between two waits: every ready descriptor is
- * read, then due timers fire, then, if somebody asked for it, the end of the
- * turn.  So input is read before time is told, and all that a turn changed
- * can be committed at once.
+ * read, then the deadline is told if it has come, then, if somebody asked for
+ * it, the end of the turn.  So input is read before time is told, and all that
+ * a turn changed can be committed at once.  After a turn the loop looks for
+ * more input for 50 us before it sleeps (decision 0005), unless there is one
+ * processor only.
  */
 #ifndef GPUCOORD_DAEMON_LOOP_H
 #define GPUCOORD_DAEMON_LOOP_H
@@ -17,7 +19,8 @@ struct loop;       /* Opaque; loop.c. */
 
 struct loop_handler {
     void (*on_turn_end)(void *arg); /* loop_end_turn() asked for it. */
-    void (*on_deadline)(void *arg); /* The armed instant has come. */
+    void (*on_deadline)(void *arg); /* The armed instant has come; the end of
+                                     * the turn follows. */
     void (*on_signal)(void *arg, int number); /* TERM, INT or HUP. */
 };
 

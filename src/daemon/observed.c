@@ -79,8 +79,7 @@ static void mean_add(struct mean *mean, uint64_t ms)
     mean->ms = (mean->ms * (parts - 1) + ms) / parts;
 }
 
-/* ---- Holds ------------------------------------------------------------------
- */
+/* ---- Holds ------------------------------------------------------------ */
 
 void observed_add(struct observed *observed, uint32_t service, uint64_t held_ms)
 {
@@ -113,8 +112,7 @@ bool observed_left(const struct observed *observed,
     return true;
 }
 
-/* ---- Swaps ------------------------------------------------------------------
- */
+/* ---- Swaps ------------------------------------------------------------ */
 
 static struct begun *
 begun_find(struct observed *observed, uint64_t lease, enum observed_swap swap)
@@ -186,8 +184,7 @@ void observed_forget(struct observed *observed, uint64_t lease)
     }
 }
 
-/* ---- Use --------------------------------------------------------------------
- */
+/* ---- Use -------------------------------------------------------------- */
 
 void observed_use(struct observed *observed, uint32_t service, uint32_t mib)
 {

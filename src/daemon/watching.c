@@ -15,8 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- Opening and losing ----------------------------------------------------
- */
+/* ---- Opening and losing ----------------------------------------------- */
 
 /* All processes of @lease have died. */
 static void on_gone(void *arg, uint64_t lease)
@@ -63,8 +62,7 @@ int watching_open(struct daemon *daemon,
     return E_INVALID;
 }
 
-/* ---- For a lease -----------------------------------------------------------
- */
+/* ---- For a lease ------------------------------------------------------ */
 
 /* Have it stored which process is watched for @lease. */
 static void remember(struct daemon *daemon,

@@ -227,7 +227,7 @@ void views_why(struct daemon *daemon,
     buf_byte(out, '}');
 }
 
-/* ---- Who is in the way of a request that timed out --------------------- */
+/* ---- Who is in the way of a request that timed out -------------------- */
 
 struct search {
     const struct core *core;

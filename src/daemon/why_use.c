@@ -12,8 +12,7 @@ enum {
     NAMED_MAX = 3 /* Processes in a sentence. */
 };
 
-/* ---- Words ----------------------------------------------------------------
- */
+/* ---- Words ------------------------------------------------------------ */
 
 /* Append @mib with a comma between thousands. */
 static void put_mib(struct buf *out, uint32_t mib)
@@ -41,8 +40,7 @@ static void put_ago(const struct why_use *use,
                ago_ms / 100 % 10);
 }
 
-/* ---- Processes ------------------------------------------------------------
- */
+/* ---- Processes -------------------------------------------------------- */
 
 /* Who is meant: the processes of a lease, of a service, or of nobody. */
 static bool is_meant(const struct why_use *use, const struct census_user *user)
@@ -110,8 +108,7 @@ static void put_pids(const struct why_use *use, struct buf *out)
     buf_byte(out, ']');
 }
 
-/* ---- Sentences ------------------------------------------------------------
- */
+/* ---- Sentences -------------------------------------------------------- */
 
 /* Append how much of its charge the blocker still uses. */
 static void put_remains(const struct why_use *use, struct buf *out)

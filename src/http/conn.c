@@ -17,9 +17,13 @@ static const struct {
     [CONN_IDLE] = {TO(HEAD) | TO(BODY) | TO(PARKED) | TO(GONE), EV_READ},
     [CONN_HEAD] = {TO(BODY) | TO(PARKED) | TO(GONE), EV_READ},
     [CONN_BODY] = {TO(PARKED) | TO(GONE), EV_READ},
-    [CONN_PARKED] = {TO(IDLE) | TO(NEXT) | TO(REPLYING) | TO(STREAM) |
-                         TO(FULL) | TO(CLOSING) | TO(LINGER) | TO(GONE),
+    [CONN_PARKED] = {TO(IDLE) | TO(NEXT) | TO(HELD) | TO(REPLYING) |
+                         TO(STREAM) | TO(FULL) | TO(CLOSING) | TO(LINGER) |
+                         TO(GONE),
                      EV_READ},
+    [CONN_HELD] = {TO(IDLE) | TO(NEXT) | TO(REPLYING) | TO(CLOSING) |
+                       TO(LINGER) | TO(GONE),
+                   EV_READ},
     [CONN_REPLYING] = {TO(IDLE) | TO(NEXT) | TO(LINGER) | TO(GONE), EV_WRITE},
     [CONN_NEXT] = {TO(HEAD) | TO(BODY) | TO(PARKED) | TO(GONE), EV_READ},
     [CONN_STREAM] = {TO(STREAM) | TO(FULL) | TO(LINGER) | TO(GONE), EV_READ},
@@ -49,7 +53,8 @@ static uint32_t patience_ms(const struct http_limits *limits,
     case CONN_STREAM:
         return limits->stream_ms;
     case CONN_PARKED: /* The handler decides. */
-    case CONN_NEXT:   /* Ends in this turn. */
+    case CONN_HELD:   /* Ends in this turn. */
+    case CONN_NEXT:   /* Likewise. */
     case CONN_GONE:   /* Likewise. */
     case CONN_STATES:
         break;
@@ -224,6 +229,7 @@ void conn_expire(struct conn *conn)
         conn_end(conn, NOTICE_NONE);
         return;
     case CONN_PARKED:
+    case CONN_HELD:
     case CONN_NEXT:
     case CONN_GONE:
     case CONN_STATES:

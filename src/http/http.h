@@ -10,9 +10,9 @@
  *
  * Replies are written at once, one system call each, by http_reply() itself.  A
  * driver that commits once per turn of the loop therefore keeps its answers,
- * commits, and then calls http_reply() for each; event_active() on an event of
- * its own, from the first on_request() of a turn, runs it after all requests
- * of that turn.
+ * commits, and then calls http_reply() for each, best between http_cork() and
+ * http_uncork(); event_active() on an event of its own, from the first
+ * on_request() of a turn, runs it after all requests of that turn.
  *
  * Callbacks come from the loop, never from inside a call to this module, so a
  * caller's data does not change under its feet.  A callback may call anything
@@ -189,6 +189,16 @@ MUST_USE int http_reply(struct http_server *server,
                         uint64_t conn,
                         const struct http_response *response);
 
+/* Hold replies back from now on, until http_uncork(), which must follow before
+ * the caller returns to the loop.  http_reply() returns 0 for a reply that is
+ * held; what fails then is told by on_reply_lost().  There is room for 64
+ * replies of together 32 KiB; what has no room is sent at once. */
+void http_cork(struct http_server *server);
+
+/* Send the replies that are held: first those with a tag, whose loss somebody
+ * would be told of, since they are what a client waits for. */
+void http_uncork(struct http_server *server);
+
 /* Answer as http_reply() does, with a problem document and, where the problem
  * has `retry_after_ms` or `allow`, their headers.  @problem is borrowed for the
  * call, @tag as in http_response.
@@ -229,8 +239,9 @@ MUST_USE int http_stream_send(struct http_server *server,
  * where @conn is gone or no stream. */
 void http_stream_drop(struct http_server *server, uint64_t conn);
 
-/* Close a connection: a stream after what is queued for it, any other at once.
- * Nothing is told; a connection that is gone already is fine. */
+/* Close a connection: a stream after what is queued for it, one whose reply is
+ * held after the reply, any other at once.  Nothing is told; a connection that
+ * is gone already is fine. */
 void http_close(struct http_server *server, uint64_t conn);
 
 /* Stop listening and close idle connections; those with a request get their

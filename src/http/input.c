@@ -197,7 +197,8 @@ void input_read(struct conn *conn)
         take_nothing(conn, (size_t)size);
         return;
     case CONN_LINGER:
-        return; /* Until the client closes, or its deadline passes. */
+        return;     /* Until the client closes, or its deadline passes. */
+    case CONN_HELD: /* Ends before the loop reads. */
     case CONN_REPLYING:
     case CONN_CLOSING:
     case CONN_GONE:

@@ -1,4 +1,4 @@
-#include "http/parser.h"
+#include "http/parser_head.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -10,11 +10,6 @@ enum {
      * ignored, so what they may add is bounded here. */
     WIRE_PER_BODY_BYTE = 8
 };
-
-static size_t offset_of(const struct parser *parser, const char *at)
-{
-    return (size_t)(at - parser->bytes.data);
-}
 
 /* Make the callback, and with it llhttp, stop. */
 static int refuse(struct parser *parser, int error)
@@ -28,9 +23,9 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t size)
     struct parser *parser = llhttp->data;
 
     if (parser->url_end == 0) {
-        parser->url = offset_of(parser, at);
+        parser->url = parser_offset(parser, at);
     }
-    parser->url_end = offset_of(parser, at) + size;
+    parser->url_end = parser_offset(parser, at) + size;
     if (parser->url_end - parser->url > parser->limits->url_bytes) {
         return refuse(parser, E_URL_SIZE);
     }
@@ -46,13 +41,13 @@ static int on_header_field(llhttp_t *llhttp, const char *at, size_t size)
         return 0; /* A trailer. */
     }
     if (parser->header_count == parser->limits->header_count ||
-        offset_of(parser, at) + size > parser->limits->header_bytes) {
+        parser_offset(parser, at) + size > parser->limits->header_bytes) {
         return refuse(parser, E_HEADER_SIZE);
     }
     if (header->name_end == 0) {
-        header->name = (uint16_t)offset_of(parser, at);
+        header->name = (uint16_t)parser_offset(parser, at);
     }
-    header->name_end = (uint16_t)(offset_of(parser, at) + size);
+    header->name_end = (uint16_t)(parser_offset(parser, at) + size);
     return 0;
 }
 
@@ -65,13 +60,13 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t size)
     if (parser->phase != PARSER_HEAD || size == 0) {
         return 0;
     }
-    if (offset_of(parser, at) + size > parser->limits->header_bytes) {
+    if (parser_offset(parser, at) + size > parser->limits->header_bytes) {
         return refuse(parser, E_HEADER_SIZE);
     }
     if (header->value_end == 0) {
-        header->value = (uint16_t)offset_of(parser, at);
+        header->value = (uint16_t)parser_offset(parser, at);
     }
-    header->value_end = (uint16_t)(offset_of(parser, at) + size);
+    header->value_end = (uint16_t)(parser_offset(parser, at) + size);
     return 0;
 }
 
@@ -103,114 +98,6 @@ static int on_header_value_complete(llhttp_t *llhttp)
     return 0;
 }
 
-/* Return the offset behind the head; 0 where its lines are not clear: one that
- * begins with white space folds into the one before, and llhttp takes a bare LF
- * for an empty line; others may read either otherwise. */
-static size_t head_end(const struct parser *parser)
-{
-    const char *bytes = parser->bytes.data;
-    const char *end = bytes + parser->bytes.size;
-    const char *at = bytes + parser->url_end;
-
-    for (;;) {
-        at = memchr(at, '\n', (size_t)(end - at));
-        if (at == NULL || at[-1] != '\r' || end - at < 3 || at[1] == ' ' ||
-            at[1] == '\t') {
-            return 0;
-        }
-        at++;
-        if (at[0] == '\r' && at[1] == '\n') {
-            return offset_of(parser, at) + 2;
-        }
-    }
-}
-
-/* End each header and the parts of the URL with a NUL, over the byte that ended
- * them. */
-static void terminate_head(struct parser *parser)
-{
-    char *bytes = parser->bytes.data;
-    char *mark;
-    uint32_t i;
-
-    bytes[parser->url_end] = '\0';
-    parser->query = parser->url_end;
-    mark = strchr(bytes + parser->url, '?');
-    if (mark != NULL) {
-        *mark = '\0';
-        parser->query = offset_of(parser, mark) + 1;
-    }
-    for (i = 0; i < parser->header_count; i++) {
-        bytes[parser->headers[i].name_end] = '\0';
-        bytes[parser->headers[i].value_end] = '\0';
-    }
-}
-
-/* Say whether the headers that decide who talks to whom, and how long the body
- * is, can be read in one way only. */
-static bool headers_are_clear(const struct parser *parser)
-{
-    uint32_t hosts = 0;
-    uint32_t origins = 0;
-    uint32_t codings = 0;
-    uint32_t i;
-
-    for (i = 0; i < parser->header_count; i++) {
-        const char *name = parser->bytes.data + parser->headers[i].name;
-        const char *value = parser->bytes.data + parser->headers[i].value;
-
-        if (strcasecmp(name, "Host") == 0) {
-            hosts++;
-        } else if (strcasecmp(name, "Origin") == 0) {
-            origins++;
-        } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-            codings++;
-            if (strcasecmp(value, "chunked") != 0 ||
-                parser->llhttp.http_minor == 0) {
-                return false;
-            }
-        }
-    }
-    return hosts == 1 && origins <= 1 && codings <= 1;
-}
-
-/* Read the URL that a client sends to a proxy, "http://host/path": the host in
- * it goes before the header (RFC 9112, 3.2.2).  It is shifted over the slash in
- * front of it, so that a NUL has room between it and the path.
- *
- * Returns false where the URL is neither that nor a path. */
-static bool split_absolute(struct parser *parser)
-{
-    static const char scheme[] = "http://";
-    char *url = parser->bytes.data + parser->url;
-    char *host = url + sizeof scheme - 1;
-    char *path;
-    uint32_t i;
-
-    if (url[0] == '/') {
-        return true;
-    }
-    if (strncasecmp(url, scheme, sizeof scheme - 1) != 0) {
-        return false;
-    }
-    path = strchr(host, '/');
-    if (path == NULL) {
-        return false;
-    }
-    memmove(host - 1, host, (size_t)(path - host));
-    path[-1] = '\0';
-    parser->url = offset_of(parser, path);
-    for (i = 0; i < parser->header_count; i++) {
-        struct parser_header *header = &parser->headers[i];
-
-        if (strcasecmp(parser->bytes.data + header->name, "Host") == 0) {
-            header->value = (uint16_t)offset_of(parser, host - 1);
-            header->value_end = (uint16_t)(parser->url - 1);
-        }
-    }
-    return true;
-}
-
 static int on_headers_complete(llhttp_t *llhttp)
 {
     struct parser *parser = llhttp->data;
@@ -218,7 +105,7 @@ static int on_headers_complete(llhttp_t *llhttp)
     if (llhttp->http_major != 1 || llhttp->http_minor > 1) {
         return refuse(parser, E_HTTP_VERSION);
     }
-    parser->body = head_end(parser);
+    parser->body = parser_head_end(parser);
     parser->body_end = parser->body;
     if (parser->body == 0) {
         return refuse(parser, E_HTTP);
@@ -226,8 +113,8 @@ static int on_headers_complete(llhttp_t *llhttp)
     if (parser->body > parser->limits->header_bytes) {
         return refuse(parser, E_HEADER_SIZE);
     }
-    terminate_head(parser);
-    if (!headers_are_clear(parser) || !split_absolute(parser)) {
+    parser_head_terminate(parser);
+    if (!parser_head_is_clear(parser) || !parser_head_split_url(parser)) {
         return refuse(parser, E_HTTP);
     }
     if (llhttp->content_length > parser->limits->body_bytes) {
@@ -406,7 +293,7 @@ int parser_run(struct parser *parser)
     why = llhttp_execute(&parser->llhttp, start, size);
     if (parser->phase == PARSER_DONE && parser->error == E_OK) {
         parser->parsed =
-            offset_of(parser, llhttp_get_error_pos(&parser->llhttp));
+            parser_offset(parser, llhttp_get_error_pos(&parser->llhttp));
         return E_OK;
     }
     if (why != HPE_OK) {

@@ -119,8 +119,7 @@ void reply_linger(struct conn *conn)
     conn_move(conn, CONN_LINGER);
 }
 
-/* The reply was written whole. */
-static void finish_reply(struct conn *conn)
+void reply_finish(struct conn *conn)
 {
     buf_release(&conn->out);
     if (!conn->keeps_alive || conn->server->state == SERVER_DRAINING) {
@@ -172,6 +171,9 @@ static int write_reply(struct conn *conn,
         conn->keeps_alive = false;
     }
     rc = write_head(conn, response);
+    if (rc == E_OK && rest == CONN_REPLYING && cork_hold(conn, response)) {
+        return E_OK;
+    }
     if (rc == E_OK) {
         rc = reply_send(conn, head->data, head->size, response->body,
                         conn->wants_head ? 0 : response->body_size);
@@ -181,7 +183,7 @@ static int write_reply(struct conn *conn,
         return rc;
     }
     if (conn->out.size == 0) {
-        finish_reply(conn);
+        reply_finish(conn);
         return E_OK;
     }
     conn->tag = response->tag;
@@ -291,6 +293,10 @@ void http_close(struct http_server *server, uint64_t conn)
     case CONN_GONE:
         found->notice = NOTICE_NONE;
         return;
+    case CONN_HELD:
+        found->keeps_alive = false; /* Its reply leaves first. */
+        found->notice = NOTICE_NONE;
+        return;
     case CONN_CLOSING:
     case CONN_LINGER:
         return; /* It is closing. */
@@ -320,7 +326,7 @@ void reply_flush(struct conn *conn)
         return;
     }
     if (conn->state == CONN_REPLYING) {
-        finish_reply(conn);
+        reply_finish(conn);
     } else if (conn->state == CONN_CLOSING) {
         reply_linger(conn);
     } else {

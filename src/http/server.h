@@ -10,7 +10,8 @@
  *                           │ last reply              ▼      ▼          │
  *                           └─────────────────────► LINGER ◄────────────┘
  *
- * (IDLE and NEXT reach any later state of the first row at once.)  Every state
+ * (IDLE and NEXT reach any later state of the first row at once.  Between
+ * http_cork() and http_uncork() an answer is HELD on its way.)  Every state
  * leads to GONE: the socket is closed; what the handler is told of it and the
  * memory wait for on_later(), so that no call finds a connection freed under
  * it.  A refused request goes through PARKED to the reply that refuses it.
@@ -38,6 +39,7 @@ enum conn_state {
     CONN_HEAD,     /* Reading the headers. */
     CONN_BODY,     /* Reading the body. */
     CONN_PARKED,   /* The handler has the request and has not answered. */
+    CONN_HELD,     /* Answered; the reply waits for http_uncork(). */
     CONN_REPLYING, /* `out` has the rest of a reply that is told when lost. */
     CONN_NEXT,     /* Answered; the next request was read ahead. */
     CONN_STREAM,   /* An event stream, nothing queued. */
@@ -63,10 +65,10 @@ struct conn {
     struct buf out;        /* REPLYING, FULL, CLOSING: bytes not yet taken. */
     uint64_t id;
     uint64_t deadline_ms; /* On clock_mono_ms(); UINT64_MAX = none. */
-    uint64_t tag;         /* REPLYING and what follows: for on_reply_lost(). */
+    uint64_t tag;         /* HELD, REPLYING and on: for on_reply_lost(). */
     uint32_t dropped;     /* STREAM, FULL: bytes the client sent in vain. */
     enum conn_state state;
-    enum conn_notice notice; /* GONE. */
+    enum conn_notice notice; /* GONE; HELD: should its reply be lost. */
     bool keeps_alive;        /* From PARKED on: another request may follow. */
     bool wants_head;         /* From PARKED on: HEAD, the reply has no body. */
     bool is_unix;
@@ -83,7 +85,25 @@ enum server_state {
 };
 
 enum {
-    SERVER_INPUT_SIZE = 16384 /* Bytes read at a time. */
+    SERVER_INPUT_SIZE = 16384, /* Bytes read at a time. */
+    CORK_REPLIES_MAX = 64,     /* More are sent at once, */
+    CORK_BYTES = 32768         /*   and larger ones. */
+};
+
+/* A reply that waits for http_uncork(). */
+struct held {
+    uint64_t conn;
+    size_t start; /* In the cork's `bytes`. */
+    size_t size;
+    bool is_missed; /* Somebody waits for its content: it has a tag. */
+};
+
+struct cork {
+    bool is_in;
+    size_t count;
+    size_t size; /* Of the bytes used. */
+    struct held held[CORK_REPLIES_MAX];
+    char bytes[CORK_BYTES];
 };
 
 struct http_server {
@@ -104,6 +124,7 @@ struct http_server {
     struct buf reply;     /* The head of the reply being written. */
     struct http_header headers[HTTP_HEADERS_MAX]; /* For on_request(). */
     char input[SERVER_INPUT_SIZE];
+    struct cork cork;
 };
 
 /* conn.c */
@@ -179,6 +200,16 @@ void reply_flush(struct conn *conn);
 /* Answer @conn, which is PARKED, with @problem as its last reply; nobody is
  * told whether it could be written. */
 void reply_refuse(struct conn *conn, const struct http_problem *problem);
+
+/* The reply of @conn was written whole: the next request may come. */
+void reply_finish(struct conn *conn);
+
+/* cork.c */
+
+/* Keep the reply of @conn, PARKED, whose head is in the server's `reply`, until
+ * http_uncork(); false = not now, or no room: nothing has changed. */
+MUST_USE bool cork_hold(struct conn *conn,
+                        const struct http_response *response);
 
 /* stream.c */
 

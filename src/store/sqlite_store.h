@@ -1,5 +1,5 @@
-/* sqlite_store.h - the inside of the SQLite store: sqlite_open.c brings it up,
- * sqlite.c runs it, sqlite_load.c reads it. */
+/* sqlite_store.h - the inside of the SQLite store: sqlite_open.c (with
+ * sqlite_file.c) brings it up, sqlite.c runs it, sqlite_load.c reads it. */
 #ifndef GPUCOORD_STORE_SQLITE_STORE_H
 #define GPUCOORD_STORE_SQLITE_STORE_H
 

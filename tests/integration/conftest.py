@@ -19,6 +19,11 @@ BINARY = os.environ.get("GPUCOORD_BIN", "build/src/cli/gpucoord")
 LIMIT_S = 20  # Whatever takes longer hangs.
 
 
+def pytest_configure():
+    """Being told to end is an interruption: what was started is ended, too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def until(condition, what, limit_s=LIMIT_S):
     """Return what @condition gives once it is true."""
     end = time.monotonic() + limit_s

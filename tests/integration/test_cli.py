@@ -1,5 +1,6 @@
 """The commands against a real coordinator: B2, C3, C7, C10, C11, C12, C15."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -93,19 +94,31 @@ def holders(coordinator):
     return coordinator.status()["holders"]
 
 
+def stat_of(pid):
+    """Return the state of a process and what follows it in its line of /proc;
+    ["Z"] where there is none any more."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ["Z"]
+    return stat.rpartition(")")[2].split()
+
+
 def is_stopped(pid):
-    stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
-    return stat.rpartition(")")[2].split()[0] == "T"
+    return stat_of(pid)[0] == "T"
 
 
 def is_gone(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
     # An orphan in a container may never be reaped.
-    stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
-    return stat.rpartition(")")[2].split()[0] == "Z"
+    return stat_of(pid)[0] == "Z"
+
+
+def session_of(leader):
+    """Return the processes that live in the session of @leader."""
+    stats = {int(name): stat_of(name) for name in os.listdir("/proc")
+             if name.isdigit()}
+    return [pid for pid, stat in stats.items()
+            if stat[0] != "Z" and int(stat[3]) == leader]
 
 
 # ---- run -------------------------------------------------------------------
@@ -325,6 +338,8 @@ class Terminal:
     def __init__(self, env):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # Ignored where the tests run behind another shell's `&`.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"],
                        {**env, "PS1": "$ ", "HISTFILE": ""})
         self.shown = b""
@@ -342,8 +357,11 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def close(self):
-        os.kill(self.pid, signal.SIGHUP)
-        os.kill(self.pid, signal.SIGKILL)
+        """End the shell and its jobs, also one that is stopped."""
+        while members := session_of(self.pid):
+            for pid in members:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self.thread.join(LIMIT_S)
         os.close(self.fd)

@@ -22,6 +22,8 @@ void *__libc_realloc(void *old, size_t size);
 
 static struct fault_malloc own;
 static struct fault_malloc *fault = &own;
+static atomic_bool watches_end;
+static atomic_bool has_ended; /* main() has; what follows is the runtime's. */
 
 void fault_malloc_arm(uint64_t nth, uint64_t count)
 {
@@ -53,9 +55,14 @@ __attribute__((constructor)) static void map_file(void)
     }
 }
 
+static void on_end(void)
+{
+    has_ended = true;
+}
+
 static bool fails(void)
 {
-    uint64_t left = fault->left;
+    uint64_t left = has_ended ? 0 : fault->left;
 
     do {
         if (left == 0 || gettid() != getpid()) {
@@ -64,6 +71,11 @@ static bool fails(void)
     } while (!atomic_compare_exchange_weak(&fault->left, &left, left - 1));
     if (left > fault->fails) {
         return false;
+    }
+    /* Not before main(): what is registered last is called first, so before
+     * the counters of lines are written, which does not survive this. */
+    if (!atomic_exchange(&watches_end, true)) {
+        (void)atexit(on_end);
     }
     fault->failed++;
     errno = ENOMEM;

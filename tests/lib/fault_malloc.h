@@ -4,8 +4,8 @@
  * libraries that the test loads.  As a library of its own, preloaded, it does
  * the same to a whole program: FAULT_MALLOC_FILE then names a file that holds a
  * struct fault_malloc, by which another process arms it
- * (tests/integration/test_memory.py).  Only the main thread is hit: the others
- * are the sanitizers' too.
+ * (tests/integration/test_memory.py).  Only the main thread is hit, the others
+ * are the sanitizers' too, and only until main() has ended.
  *
  * Tests let the n-th allocation fail, for n = 1, 2, ... until a run does not
  * reach the n-th: then every allocation has failed once.

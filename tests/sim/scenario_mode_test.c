@@ -187,6 +187,44 @@ static void b7_a_reload_makes_the_grace_longer(void **state)
     stage_close(&stage);
 }
 
+/* B11, C2: a settle time that a reload changes is the new one also where it
+ * runs already. */
+static void b11_a_reload_makes_the_settle_time_longer(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t work;
+
+    (void)state;
+    stage_config(&config);
+    config.devices[0].is_measured = true;
+    config.devices[0].settle_ms = 1000;
+    stage_open(&stage, &config);
+    stage_sample(&stage, 0, 0);
+    work = ask(&stage, "work", TRANSCRIPTION, 20000);
+    stage_wait(&stage, 1);
+    stage_sample(&stage, 0, 20000);
+    stage_admin(&stage, CORE_REVOKE, work, 0, 0);
+    config.devices[0].settle_ms = 4000;
+    stage_configure(&stage, &config);
+    stage_wait(&stage, 3999);
+    stage_note(&stage, "it is still waited for");
+    stage_wait(&stage, 1);
+    stage_expect(&stage,
+                 "[     0] gpu 0 uses 0 MiB\n"
+                 "[     0] work asks -> lease 1\n"
+                 "          work lease 1 granted, token 2, gpu 0, 20000 MiB\n"
+                 "[     1] gpu 0 uses 20000 MiB\n"
+                 "[     1] the operator revokes lease 1\n"
+                 "          work lease 1 revoked (operator)\n"
+                 "          work lease 1 reclaiming\n"
+                 "[     1] the operator loads a configuration\n"
+                 "it is still waited for\n"
+                 "[  4001] time\n"
+                 "          work lease 1 ended (operator)\n");
+    stage_close(&stage);
+}
+
 /* C15: when a bypass is over, who held for too long is revoked, though it
  * renews; not before. */
 static void c15_after_a_bypass_max_hold_counts_again(void **state)
@@ -349,6 +387,7 @@ int main(void)
         cmocka_unit_test(a6_a_reload_lowers_a_limit),
         cmocka_unit_test(b11_a_reload_raises_the_reserve),
         cmocka_unit_test(b7_a_reload_makes_the_grace_longer),
+        cmocka_unit_test(b11_a_reload_makes_the_settle_time_longer),
         cmocka_unit_test(c15_after_a_bypass_max_hold_counts_again),
         cmocka_unit_test(a8_a_drain_outlives_a_shutdown),
         cmocka_unit_test(a8_a_shutdown_ends_the_waits_under_bypass),

@@ -25,7 +25,9 @@ enum {
     VRAM_MIB = 100
 };
 
-static const char *const caller[] = {CUDA_CALLER, NULL};
+/* Each with the stand-in that it is to find, whatever was said around us. */
+static const char *const caller[] = {
+    "/usr/bin/env", "LD_LIBRARY_PATH=" NEW_LIBRARY, CUDA_CALLER, NULL};
 static const char *const old_caller[] = {
     "/usr/bin/env", "LD_LIBRARY_PATH=" OLD_LIBRARY, CUDA_CALLER, NULL};
 static const char *const no_caller[] = {"/bin/false", NULL};

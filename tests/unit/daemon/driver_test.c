@@ -111,14 +111,26 @@ struct fixture {
     size_t reply_count;
     int rebuilds;
     int failures;
+    int deliveries;
+    bool delivers; /* Between the two calls of on_deliver(). */
 };
 
 static void on_message(void *arg, const struct core_message *message)
 {
     struct fixture *fx = arg;
 
+    assert_true(fx->delivers);
     assert_true(fx->message_count < MESSAGES_MAX);
     fx->messages[fx->message_count++] = *message;
+}
+
+static void on_deliver(void *arg, bool is_over)
+{
+    struct fixture *fx = arg;
+
+    assert_int_equal(fx->delivers, is_over);
+    fx->delivers = !is_over;
+    fx->deliveries++;
 }
 
 static void on_rebuilt(void *arg)
@@ -157,7 +169,8 @@ static void on_signal(void *arg, int number)
 
 static const struct loop_handler loop_handler = {on_turn_end, on_deadline,
                                                  on_signal};
-static const struct driver_hooks hooks = {on_message, on_rebuilt, on_failure};
+static const struct driver_hooks hooks = {on_message, on_deliver, on_rebuilt,
+                                          on_failure};
 
 static void open_driver(struct fixture *fx)
 {
@@ -462,7 +475,7 @@ static void a_loss_for_which_there_is_no_memory_is_made_good(void **state)
                                    .timeout_ms = 60000,
                                    .class_id = 2,
                                    .gpus = 1,
-                                   .ttl_ms = 30000,
+                                   .ttl_ms = 3600000, /* Not by that. */
                                    .holds_by_connection = true};
     struct driver_reply reply = {.send = on_reply, .arg = fx, .conn = 1};
     struct driver_owed *owed;

@@ -181,6 +181,28 @@ static void forgetting_all_leases_keeps_the_services(void **state)
     assert_int_equal(names_service_find(names, "a"), 1);
 }
 
+/* C7: which process is watched is kept, also of a plain request. */
+static void the_watched_process_is_remembered(void **state)
+{
+    struct names *names;
+
+    (void)state;
+    assert_int_equal(names_create(&names), E_OK);
+    bind(names, 1,
+         (struct names_lease){.service = service(names, "a"),
+                              .job_id = "",
+                              .metadata = "{\"k\":1}",
+                              .watch_pid = 812,
+                              .watch_started = 99});
+    assert_int_equal(names_lease_find(names, 1)->watch_pid, 812);
+    assert_int_equal(names_watch(names, 1, 1, 813, 100), E_OK);
+    assert_int_equal(names_lease_find(names, 1)->watch_pid, 813);
+    assert_string_equal(names_lease_find(names, 1)->metadata, "{\"k\":1}");
+    assert_int_equal(names_watch(names, 2, 1, 814, 101), E_OK);
+    assert_int_equal(names_lease_find(names, 2)->watch_started, 101);
+    names_destroy(names);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -193,6 +215,7 @@ int main(void)
         TEST(an_ended_lease_keeps_its_texts_but_not_its_job),
         TEST(what_ended_leases_keep_is_bounded),
         TEST(forgetting_all_leases_keeps_the_services),
+        cmocka_unit_test(the_watched_process_is_remembered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

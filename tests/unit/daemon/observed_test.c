@@ -63,12 +63,57 @@ static void old_holds_fade(void **state)
     observed_destroy(observed);
 }
 
+/* Swaps that were not begun, or were forgotten, count for nothing. */
+static void swaps_are_counted_from_begin_to_end(void **state)
+{
+    struct observed_service seen;
+    struct observed *observed;
+
+    (void)state;
+    assert_int_equal(observed_create(&observed), E_OK);
+    observed_end(observed, 7, 1, OBSERVED_PAUSE, 500);
+    observed_begin(observed, 7, OBSERVED_PAUSE, 1000);
+    observed_begin(observed, 7, OBSERVED_RESUME, 2000);
+    observed_begin(observed, 8, OBSERVED_PAUSE, 1000);
+    observed_end(observed, 7, 1, OBSERVED_PAUSE, 1300);
+    observed_end(observed, 7, 1, OBSERVED_PAUSE, 9300);
+    observed_forget(observed, 8);
+    observed_end(observed, 8, 1, OBSERVED_PAUSE, 9300);
+    observed_get(observed, 1, &seen);
+    assert_int_equal(seen.swaps[OBSERVED_PAUSE], 1);
+    assert_int_equal(seen.swap_ms[OBSERVED_PAUSE], 300);
+    assert_int_equal(seen.swaps[OBSERVED_RESUME], 0);
+    observed_end(observed, 7, 1, OBSERVED_RESUME, 2700);
+    observed_get(observed, 1, &seen);
+    assert_int_equal(seen.swap_ms[OBSERVED_RESUME], 700);
+    observed_destroy(observed);
+}
+
+static void the_footprint_is_the_most_that_was_measured(void **state)
+{
+    struct observed_service seen;
+    struct observed *observed;
+
+    (void)state;
+    assert_int_equal(observed_create(&observed), E_OK);
+    observed_use(observed, 3, 4000);
+    observed_use(observed, 3, 7000);
+    observed_use(observed, 3, 100);
+    observed_get(observed, 3, &seen);
+    assert_int_equal(seen.footprint_mib, 7000);
+    observed_get(observed, 90, &seen);
+    assert_int_equal(seen.footprint_mib, 0);
+    observed_destroy(observed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_nothing_below_five_observations),
         cmocka_unit_test(a_hold_longer_than_the_mean_may_end_at_once),
         cmocka_unit_test(old_holds_fade),
+        cmocka_unit_test(swaps_are_counted_from_begin_to_end),
+        cmocka_unit_test(the_footprint_is_the_most_that_was_measured),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
