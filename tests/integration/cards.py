@@ -43,6 +43,7 @@ class Card:
     capacity_mib = CAPACITY_MIB
     has_cuda = True
     has_list = True  # Of the processes, with what each uses.
+    has_kernel_files = False  # That the keeper has to write.
     why_not = None
 
     def __init__(self, home, build):
@@ -166,6 +167,7 @@ class Amd(Card):
 
     kind = "amdgpu"
     has_cuda = False
+    has_kernel_files = True
     slot = "0000:03:00.0"
 
     def __init__(self, home, build):
