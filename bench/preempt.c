@@ -42,8 +42,7 @@ static uint64_t event_wait(struct wire *stream, const char *name)
     }
 }
 
-static void
-acknowledge(struct wire *holder, uint64_t lease, uint64_t token)
+static void acknowledge(struct wire *holder, uint64_t lease, uint64_t token)
 {
     char body[BODY_SIZE];
 
@@ -74,7 +73,8 @@ run(const char *path, uint64_t *paused_ns, uint64_t *resumed_ns, size_t rounds)
     for (size_t i = 0; i < rounds; i++) {
         uint64_t began_ns = clock_mono_ns();
 
-        wire_ask(&chat, "/gpu/request", "{\"service_id\":\"chat\",\"priority\":0}");
+        wire_ask(&chat, "/gpu/request",
+                 "{\"service_id\":\"chat\",\"priority\":0}");
         acknowledge(&holder, grant.lease, event_wait(&stream, "pause"));
         wire_wait(&chat);
         paused_ns[i] = clock_mono_ns() - began_ns;
