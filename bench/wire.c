@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 enum {
-    READ_SIZE = 65536
+    READ_SIZE = 65536,
+    NS_A_US = 1000
 };
 
 void wire_die(const char *format, ...)
@@ -96,4 +97,71 @@ uint64_t wire_number(const char *data, size_t size, const char *key)
         wire_die("no '%s' in: %.*s", key, (int)size, data);
     }
     return strtoull(at + strlen(key), NULL, 10);
+}
+
+/* ---- One call after the other ------------------------------------------- */
+
+void wire_open(struct wire *wire, const char *path)
+{
+    wire->fd = wire_connect(path);
+    buf_init(&wire->in, 0);
+    buf_init(&wire->out, 0);
+}
+
+void wire_close(struct wire *wire)
+{
+    (void)close(wire->fd);
+    buf_release(&wire->in);
+    buf_release(&wire->out);
+}
+
+void wire_ask(struct wire *wire, const char *path, const char *body)
+{
+    wire_post(&wire->out, path, body);
+    wire_send(wire->fd, &wire->out);
+}
+
+/* Read until the whole answer, a 200, is there; return its size. */
+static size_t read_answer(struct wire *wire)
+{
+    struct buf *in = &wire->in;
+    size_t size;
+
+    while ((size = wire_answer_size(buf_string(in), in->size)) == 0) {
+        wire_read(wire->fd, in);
+    }
+    if (strncmp(in->data, "HTTP/1.1 200 ", 13) != 0) {
+        wire_die("refused: %s", in->data);
+    }
+    return size;
+}
+
+void wire_wait(struct wire *wire)
+{
+    buf_drop(&wire->in, read_answer(wire));
+}
+
+void wire_granted(struct wire *wire, struct wire_grant *out)
+{
+    size_t size = read_answer(wire);
+
+    out->lease = wire_number(wire->in.data, size, "\"lease\":");
+    out->token = wire_number(wire->in.data, size, "\"token\":");
+    buf_drop(&wire->in, size);
+}
+
+static int compare(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
+
+    return (a > b) - (a < b);
+}
+
+void wire_print(const char *name, uint64_t *samples_ns, size_t count)
+{
+    qsort(samples_ns, count, sizeof(samples_ns[0]), compare);
+    printf("\"%s_p50_us\":%.1f,\"%s_p99_us\":%.1f", name,
+           (double)samples_ns[count / 2] / NS_A_US, name,
+           (double)samples_ns[count - 1 - count / 100] / NS_A_US);
 }

@@ -35,4 +35,34 @@ size_t wire_answer_size(const char *data, size_t size);
  * where there is none. */
 uint64_t wire_number(const char *data, size_t size, const char *key);
 
+/* A connection for one call after the other. */
+struct wire {
+    int fd;
+    struct buf in;
+    struct buf out;
+};
+
+struct wire_grant {
+    uint64_t lease;
+    uint64_t token;
+};
+
+/* Connect @wire to the Unix socket @path. */
+void wire_open(struct wire *wire, const char *path);
+
+/* Hang up and free what it owns. */
+void wire_close(struct wire *wire);
+
+/* Send a POST of @body to @path. */
+void wire_ask(struct wire *wire, const char *path, const char *body);
+
+/* Wait for the whole answer, a 200. */
+void wire_wait(struct wire *wire);
+
+/* Likewise for that to a request. */
+void wire_granted(struct wire *wire, struct wire_grant *out);
+
+/* Sort @samples_ns and print "NAME_p50_us":…,"NAME_p99_us":… of them. */
+void wire_print(const char *name, uint64_t *samples_ns, size_t count);
+
 #endif

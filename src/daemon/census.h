@@ -9,7 +9,7 @@
  * nobody knows may be its own.  One that appears, or grows by more than a
  * residue, while such a holder has the device is taken as of its service;
  * where there are several such services nobody can say, and the sample counts
- * as one that does not tell its users apart (docs/decisions/0005).
+ * as one that does not tell its users apart (docs/decisions/0006).
  *
  * Who is matched by nothing is a rogue: charged, shown, logged once.
  */

@@ -5,6 +5,8 @@
  *
  *   init N         what nvmlInit_v2() returns [0]
  *   gpus N         how many there are [1]
+ *   tag TEXT       what their UUIDs begin with: several machines at once
+ *                  [GPU-standin]
  *   swap N         1: the driver numbers them the other way round [0]
  *   memory N       what both memory functions return [0]
  *   memoryI N      the same of one card [that]
@@ -209,7 +211,7 @@ EXPORTED int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **out)
 EXPORTED int nvmlDeviceGetHandleByUUID(const char *uuid, void **out);
 EXPORTED int nvmlDeviceGetHandleByUUID(const char *uuid, void **out)
 {
-    *out = &gpus[strtol(uuid + strlen("GPU-standin-"), NULL, 10)];
+    *out = &gpus[strtol(strrchr(uuid, '-') + 1, NULL, 10)];
     return starts > 0 ? 0 : 1;
 }
 
@@ -224,7 +226,11 @@ EXPORTED int nvmlDeviceGetName(void *gpu, char *out, unsigned int size)
 EXPORTED int nvmlDeviceGetUUID(void *gpu, char *out, unsigned int size);
 EXPORTED int nvmlDeviceGetUUID(void *gpu, char *out, unsigned int size)
 {
-    (void)snprintf(out, size, "GPU-standin-%d", index_of(gpu));
+    char tag[VALUE_SIZE];
+
+    look_up("tag", tag);
+    (void)snprintf(out, size, "%.48s-%d", tag[0] ? tag : "GPU-standin",
+                   index_of(gpu));
     return 0;
 }
 
