@@ -193,11 +193,15 @@ static void begin(struct acting *acting, struct order *order)
     }
 }
 
-/* Say whether @order has to wait for an older one of its lease. */
+/* Say whether @order has to wait for an older one of its lease.  A kill waits
+ * for nobody: a checkpoint that hangs would use its time up. */
 static bool is_behind(const struct acting *acting, const struct order *order)
 {
     const struct list *at;
 
+    if (order->act == RUNG_DO_KILL) {
+        return false;
+    }
     for (at = acting->orders.next; at != &order->link; at = at->next) {
         const struct order *older = CONTAINER_OF(at, struct order, link);
 

@@ -162,6 +162,18 @@ class NvidiaInContainer(Nvidia):
         return "pid:[4026532000]"
 
 
+class NvidiaThatHangs(Nvidia):
+    """NVIDIA's, whose driver fails to checkpoint, and hangs when that is to be
+    taken back."""
+
+    kind = "nvml, hangs"
+
+    def __init__(self, home, build):
+        super().__init__(home, build)
+        put(self.cuda / "fail_at", "3\n")
+        put(self.cuda / "hang_at", "5\n")
+
+
 class Amd(Card):
     """AMD's: the files of the kernel's driver and of /proc."""
 

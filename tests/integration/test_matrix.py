@@ -355,6 +355,16 @@ def test_no_grant_before_the_vram_is_free_and_nobody_is_forgotten(
     assert cell.failed is None, cell.failed
 
 
+def test_a_checkpoint_that_hangs_keeps_nobody_from_being_killed(tmp_path):
+    """The issue's own words: each call of libcuda can fail or hang."""
+    cell = Cell(cards.NvidiaThatHangs, "checkpoint, kill", "hangs")
+    keeper = cards.Keeper()
+    cell.run(keeper, tmp_path / f"{os.getpid()}.0")
+    keeper.close()
+    assert cell.failed is None, cell.row()
+    assert cell.seen[1] == "ended: pause_late", cell.row()
+
+
 def test_the_matrix_is_printed(matrix, capsys):
     """Guarantee 18: what was seen can be read, and something was."""
     with capsys.disabled():
