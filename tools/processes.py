@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 TIMED_OUT = 124  # As timeout(1) says it.
 
@@ -16,16 +17,35 @@ PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def run(command, cwd, out, env, seconds):
+def start(command, cwd, out, env):
+    """Start @command with its output in @out; return its Popen."""
+    return subprocess.Popen(command, cwd=cwd, stdout=out,
+                            stdin=subprocess.DEVNULL,
+                            stderr=subprocess.STDOUT, env=env)
+
+
+def finish(process, seconds):
+    """Return the exit status of @process, or TIMED_OUT where it takes longer."""
+    try:
+        return process.wait(max(seconds, 0))
+    except subprocess.TimeoutExpired:
+        return TIMED_OUT
+
+
+def run(command, cwd, out, env, seconds, beside=None):
     """Run @command with its output in @out; return its exit status, or
-    TIMED_OUT where it had to be stopped.  What it left running is ended."""
-    with subprocess.Popen(command, cwd=cwd, stdout=out, stdin=subprocess.DEVNULL,
-                          stderr=subprocess.STDOUT, env=env) as process:
-        try:
-            status = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            status = TIMED_OUT
-        end_all()
+    TIMED_OUT where it had to be stopped.  What it left running is ended.
+
+    @beside, a pair of a command and its output, is run at the same time; with
+    it a pair of statuses is returned.
+    """
+    until = time.monotonic() + seconds
+    process = start(command, cwd, out, env)
+    other = None if beside is None else start(beside[0], cwd, beside[1], env)
+    status = finish(process, seconds)
+    if other is not None:
+        status = status, finish(other, until - time.monotonic())
+    end_all()
     return status
 
 
