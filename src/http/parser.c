@@ -257,17 +257,24 @@ static int error_of(const struct parser *parser, llhttp_errno_t why)
     return E_HTTP;
 }
 
+/* Check what a request has taken on the wire, however it was cut. */
+static int check_wire(const struct parser *parser)
+{
+    const struct http_limits *limits = parser->limits;
+
+    return parser->wire > limits->header_bytes +
+                              (size_t)limits->body_bytes * WIRE_PER_BODY_BYTE
+               ? E_TOO_BIG
+               : E_OK;
+}
+
 /* Check what the callbacks cannot: limits on a part that is not complete. */
 static int check_unfinished(const struct parser *parser)
 {
     const struct http_limits *limits = parser->limits;
 
     if (parser->phase == PARSER_BODY) {
-        return parser->wire >
-                       limits->header_bytes +
-                           (size_t)limits->body_bytes * WIRE_PER_BODY_BYTE
-                   ? E_TOO_BIG
-                   : E_OK;
+        return check_wire(parser);
     }
     if (parser->parsed > limits->header_bytes) {
         return E_HEADER_SIZE;
@@ -294,7 +301,8 @@ int parser_run(struct parser *parser)
     if (parser->phase == PARSER_DONE && parser->error == E_OK) {
         parser->parsed =
             parser_offset(parser, llhttp_get_error_pos(&parser->llhttp));
-        return E_OK;
+        parser->wire += (size_t)(parser->bytes.data + parser->parsed - start);
+        return check_wire(parser);
     }
     if (why != HPE_OK) {
         return error_of(parser, why);
