@@ -15,7 +15,7 @@ struct ref_lease *ref_find(struct ref *ref, uint64_t id)
 {
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         if (ref->leases[i].id == id && id != 0) {
             return &ref->leases[i];
         }
@@ -69,7 +69,7 @@ static uint64_t booked(const struct ref *ref, uint32_t at)
     for (i = 0; i < REF_SERVICES; i++) {
         sum += device->resident[i];
     }
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         sum += lease->id != 0 && has(lease, at) ? ref_taken(lease, at) : 0;
@@ -240,7 +240,7 @@ find_job(struct ref *ref, uint32_t service, uint64_t job)
 {
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id != 0 && job != 0 && lease->service == service &&
@@ -294,7 +294,7 @@ static bool is_over_limit(const struct ref *ref, uint32_t service)
     uint32_t its = 0;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id != 0 && is_waiter(lease)) {
@@ -311,6 +311,9 @@ static struct ref_lease *free_place(struct ref *ref)
 
     for (i = 0; i < REF_LEASES; i++) {
         if (ref->leases[i].id == 0) {
+            if (i >= ref->lease_end) {
+                ref->lease_end = i + 1;
+            }
             return &ref->leases[i];
         }
     }
@@ -369,7 +372,7 @@ void ref_stream(struct ref *ref, uint32_t service, bool opened)
         return;
     }
     ref->lost_at[service] = opened ? 0 : ref->now;
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id == 0 || lease->service != service || !is_waiter(lease)) {
@@ -491,7 +494,7 @@ next_to_settle(struct ref *ref, enum ref_state state, uint64_t turn)
     struct ref_lease *best = NULL;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id == 0 || lease->state != state || lease->turn < turn ||
@@ -669,7 +672,7 @@ static struct ref_lease *next_lease(struct ref *ref, uint64_t id)
     struct ref_lease *best = NULL;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id >= id && (best == NULL || lease->id < best->id)) {
@@ -750,7 +753,7 @@ static void account(struct ref *ref, uint32_t at)
 
     device->named_at = 0;
     ref_forget_uses(ref, at);
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id != 0 && has(lease, at)) {
@@ -886,7 +889,7 @@ void ref_shutdown(struct ref *ref, uint64_t until)
 
     ref->stopping = true;
     ref->stop_at = until;
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         if (ref->leases[i].id != 0 && ref->leases[i].state == REF_HELD) {
             ref_deed(ref, (struct ref_deed){.kind = REF_FINISH,
                                             .lease = ref->leases[i].id,
@@ -903,7 +906,7 @@ void ref_stop(struct ref *ref)
     if (!ref->stopping) {
         return;
     }
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id == 0) {

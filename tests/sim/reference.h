@@ -150,6 +150,7 @@ struct ref_deed {
 
 struct ref {
     struct ref_lease leases[REF_LEASES];
+    size_t lease_end; /* The places from here on were never used. */
     struct ref_device devices[REF_DEVICES];
     struct ref_class classes[REF_CLASSES];
     uint32_t device_count;

@@ -54,7 +54,7 @@ first_waiter(const struct ref *ref, const struct pass *pass, uint32_t class_id)
     size_t best = REF_LEASES;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id != 0 && is_waiter(lease) && lease->class_id == class_id &&
@@ -165,7 +165,7 @@ next_sleeper(const struct ref *ref, const struct pass *pass, uint32_t priority)
     const struct ref_lease *best = NULL;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id == 0 || pass->is_done[i] || !is_sleeper(lease) ||
@@ -213,7 +213,7 @@ static size_t first_candidate(const struct ref *ref,
     if (is_at_limit(ref, class_id)) {
         return REF_LEASES;
     }
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id == 0 || !is_waiter(lease) || pass->is_done[i] ||
@@ -485,7 +485,7 @@ static void make_room(struct ref *ref,
         if (!candidate->is_overdue) {
             unload(ref, i, lease, ref_needs_all(reserved, lease), plan.lack);
         }
-        for (j = 0; j < REF_LEASES; j++) {
+        for (j = 0; j < ref->lease_end; j++) {
             if (plan.asked[j]) {
                 ref_ask(ref, &ref->leases[j]);
                 pass->has_asked = true;
@@ -549,7 +549,7 @@ static void send_back(struct ref *ref, const struct pass *pass)
 {
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id != 0 && lease->state == REF_CLEARING &&
@@ -607,7 +607,7 @@ static struct ref_lease *first_away(struct ref *ref, uint32_t class_id)
     struct ref_lease *best = NULL;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id != 0 && lease->state == REF_AWAY &&
@@ -662,7 +662,7 @@ static struct ref_lease *next_to_enter(struct ref *ref)
     struct ref_lease *best = NULL;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id != 0 && (is_sleeper(lease) || is_waiter(lease)) &&

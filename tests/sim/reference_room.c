@@ -27,7 +27,7 @@ charged(const struct ref *ref, uint32_t at, const struct ref_lease *without)
     uint64_t sum = 0;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         if (is_on(&ref->leases[i], at) && &ref->leases[i] != without) {
             sum += ref_taken(&ref->leases[i], at);
         }
@@ -88,7 +88,7 @@ uint32_t ref_freeing(const struct ref *ref, uint32_t at)
     uint32_t sum = 0;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (is_on(lease, at) &&
@@ -148,7 +148,7 @@ static bool is_held(const struct ref *ref, uint32_t at, bool exclusively)
 {
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (is_on(lease, at) && ref_holds(lease) &&
@@ -167,7 +167,7 @@ most_ever(const struct ref *ref, uint32_t at, const struct ref_lease *lease)
     uint64_t others = device->unleased;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *other = &ref->leases[i];
 
         if (other != lease && is_on(other, at) && !ref_holds(other)) {
@@ -361,7 +361,7 @@ static size_t next_victim(const struct ref *ref,
     size_t best = REF_LEASES;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (is_on(lease, at) && !asked[i] && is_victim(ref, lease, candidate) &&
@@ -447,7 +447,7 @@ static void plan_alone(const struct ref *ref,
 {
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         const struct ref_lease *lease = &ref->leases[i];
 
         if (is_on(lease, at) && lease->state == REF_HELD) {
@@ -502,7 +502,7 @@ struct ref_plan ref_plan(const struct ref *ref,
     } else if (may_ask && plan.lack > warm) {
         plan_sharing(ref, at, lease, plan.lack - warm, &plan);
     }
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         if (plan.asked[i]) {
             given += gives(ref, i, at);
             plan.worst = ref_priority(ref, &ref->leases[i]) < plan.worst

@@ -10,7 +10,7 @@ void ref_forget_uses(struct ref *ref, uint32_t at)
 {
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         ref->leases[i].uses[at] = 0;
     }
 }
@@ -56,7 +56,7 @@ next_user(struct ref *ref, uint32_t at, uint32_t service)
     struct ref_lease *best = NULL;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id == 0 || !has(lease, at) || lease->service != service ||
@@ -78,7 +78,7 @@ newest_holder(struct ref *ref, uint32_t at, uint32_t service)
     struct ref_lease *best = NULL;
     size_t i;
 
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         struct ref_lease *lease = &ref->leases[i];
 
         if (lease->id != 0 && has(lease, at) && lease->service == service &&
@@ -153,7 +153,7 @@ void ref_attribute(struct ref *ref, const struct ref_sample *sample)
             pools[service] = 0;
         }
     }
-    for (i = 0; i < REF_LEASES; i++) {
+    for (i = 0; i < ref->lease_end; i++) {
         named += ref->leases[i].id != 0 ? ref->leases[i].uses[at] : 0;
     }
     for (i = 0; i < REF_SERVICES; i++) {
