@@ -12,7 +12,7 @@ import threading
 
 CAPACITY_MIB = 24576
 DRIVER_MIB = 376  # What the stand-in for NVIDIA's driver keeps for itself.
-PERIOD_S = 0.004
+PERIOD_S = 0.02
 
 RUNNING, LOCKED, CHECKPOINTED = "0", "1", "2"  # CUprocessState.
 FIRST_NAMESPACE = "pid:[4026531836]"  # Of pids; in every kernel.

@@ -16,23 +16,44 @@ import time
 import pytest
 
 BINARY = os.environ.get("GPUCOORD_BIN", "build/src/cli/gpucoord")
-LIMIT_S = 20  # Whatever takes longer hangs.
+LIMIT_S = 60  # Whatever takes longer hangs.
+PAUSE_MAX_S = 0.05  # Between two looks at what is waited for.
+TABLE = "table"  # The property of a test whose text is printed at the end.
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Being told to end is an interruption: what was started is ended, too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.addinivalue_line("markers", "xdist_group(name): run in one process")
+    config.addinivalue_line("markers", "long: takes seconds, and starts first")
+
+
+def pytest_collection_modifyitems(items):
+    """Start what is long first: else it would be waited for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the tables; where several processes test, none has a terminal."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, text in report.user_properties:
+                if name == TABLE:
+                    terminalreporter.write_line(text)
 
 
 def until(condition, what, limit_s=LIMIT_S):
-    """Return what @condition gives once it is true."""
+    """Return what @condition gives once it is true.  It is asked often at
+    first, seldom later: many tests wait at a time."""
     end = time.monotonic() + limit_s
+    pause = 0.005
     while True:
         value = condition()
         if value:
             return value
         assert time.monotonic() < end, f"never: {what}"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(1.2 * pause, PAUSE_MAX_S)
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -42,7 +42,8 @@ def make_nvidia(make, tmp_path):
     cards = tmp_path / "cards"
     (cards / "0").mkdir(parents=True)
     drive = tmp_path / "drive"
-    drive.write_text(f"cards {cards}\nutil 37\ntemp 41\npower 120000\n")
+    drive.write_text(f"cards {cards}\nutil 37\ntemp 41\npower 120000\n"
+                     f"tag GPU-{os.getpid()}\n")
     coordinator = make(verify="")
     text = coordinator.config.read_text().splitlines()
     coordinator.config.write_text("\n".join(

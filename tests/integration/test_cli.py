@@ -301,6 +301,7 @@ def test_run_stops_and_goes_on_with_its_program(cli, coordinator):
     assert cli.said() == ""
 
 
+@pytest.mark.long
 def test_a_lease_lost_while_stopped_is_told_when_run_goes_on(
         cli, coordinator):
     process, pid = cli.run("--ttl", "1s", "--on-lost", "term",
@@ -494,9 +495,11 @@ def test_lost_lease_ends_the_program(cli, coordinator):
     assert "is told to end" in cli.said()
 
 
+@pytest.mark.long
 def test_lost_lease_stops_the_program_until_it_is_held_again(
         cli, coordinator):
-    process, pid = cli.run("--ttl", "1s", "--on-lost", "stop")
+    process, pid = cli.run("--ttl", "1s", "--on-lost", "stop",
+                           script=IDLE)
     other = coordinator.ask("other", priority=0)
     revoke(coordinator)
     grant = other.result()
@@ -506,7 +509,8 @@ def test_lost_lease_stops_the_program_until_it_is_held_again(
     until(lambda: not is_stopped(pid), "the program goes on")
     [lease] = holders(coordinator)
     assert lease["service_id"] == "sh"
-    assert cli.end(process) == 7
+    process.terminate()
+    assert process.wait(LIMIT_S) == 128 + signal.SIGTERM
     assert "is held again" in cli.said()
 
 

@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -48,12 +49,18 @@ def put(root, name, text):
     new.rename(path)
 
 
+def amd_id(root):
+    """Return the id of the card under @root: one coordinator a card, and the
+    tests run beside each other."""
+    return f"{zlib.crc32(bytes(root)):016x}"
+
+
 def amd_card(root, used_mib):
     """Make a card like that of the kernel's driver under @root."""
     card = "class/drm/card0/device"
     put(root, f"{card}/uevent", "DRIVER=amdgpu\nPCI_ID=1002:744C\n"
                                 "PCI_SLOT_NAME=0000:03:00.0\n")
-    put(root, f"{card}/unique_id", "0123456789abcdef\n")
+    put(root, f"{card}/unique_id", f"{amd_id(root)}\n")
     put(root, f"{card}/mem_info_vram_total", f"{24560 << 20}\n")
     put(root, f"{card}/mem_info_vram_used", f"{used_mib << 20}\n")
 
@@ -65,7 +72,7 @@ def test_an_amd_card_is_measured_and_granted(daemon):
     daemon.start()
     until(lambda: device(daemon)["used_mib"] == 20000, "20000 MiB used")
     assert device(daemon)["source"] == "amdgpu"
-    assert device(daemon)["uuid"] == "GPU-0123456789abcdef"
+    assert device(daemon)["uuid"] == f"GPU-{amd_id(root)}"
     body = {"service_id": "s", "vram_mib": 8000, "timeout_ms": 0}
     assert daemon.call("POST", "/gpu/request", body)[0] == 503
     amd_card(root, 1000)
@@ -81,12 +88,12 @@ def test_run_names_an_amd_card_as_rocm_does(daemon):
     done = subprocess.run(
         [daemon.binary, "run", "--", "sh", "-c", "echo $ROCR_VISIBLE_DEVICES"],
         env=daemon.environment(), capture_output=True, text=True, check=True)
-    assert done.stdout == "GPU-0123456789abcdef\n"
+    assert done.stdout == f"GPU-{amd_id(root)}\n"
 
 
 def nvidia(daemon, drive):
     """Drive the stand-in for NVIDIA's library; return its environment."""
-    put(daemon.home, "drive", drive)
+    put(daemon.home, "drive", f"{drive}tag GPU-{daemon.home.name}\n")
     binary = pathlib.Path(daemon.binary).resolve()
     build = pathlib.Path(os.environ.get("GPUCOORD_BUILD", binary.parents[2]))
     library = build / "tests/unit/device"
@@ -119,5 +126,5 @@ def test_a_card_that_is_lost_at_the_start_is_left_out_and_named(daemon):
     daemon.start(nvidia(daemon, "gpus 2\nmemory0 15\n"))
     assert [d["uuid"] for d in
             daemon.call("GET", "/gpu/status")[1]["devices"]] == [
-                "GPU-standin-1"]
+                f"GPU-{daemon.home.name}-1"]
     assert "GPU 0 is left out" in daemon.log.read_text()

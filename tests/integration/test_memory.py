@@ -192,6 +192,7 @@ def finish(coordinator):
     assert coordinator.process.returncode == 0, coordinator.log.read_text()
 
 
+@pytest.mark.long
 def test_every_failing_allocation_is_survived(in_parts):
     def sweep(coordinator, memory, nth):
         coordinator.start(env=memory.environment())
@@ -211,6 +212,7 @@ def test_every_failing_allocation_is_survived(in_parts):
     assert max(in_parts(sweep)) > 50
 
 
+@pytest.mark.long
 def test_every_first_allocation_of_its_kind_may_fail(in_parts):
     """Nothing has grown yet in a fresh coordinator."""
     def sweep(coordinator, memory, nth):
@@ -237,6 +239,7 @@ def before_main(memory):
     return COUNTED - memory.left()
 
 
+@pytest.mark.long
 def test_start_without_memory_says_so_and_takes_nothing(in_parts):
     def sweep(coordinator, memory, part):
         client = Client(coordinator)
@@ -258,6 +261,7 @@ def test_start_without_memory_says_so_and_takes_nothing(in_parts):
     assert sum(in_parts(sweep)) > 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [3, 1000000])
 def test_longer_shortage_of_memory_costs_at_most_a_restart(in_parts, count):
     def sweep(coordinator, memory, nth):

@@ -52,14 +52,14 @@ def test_a8_shutdown_waits_for_the_holder(make):
     assert control.expect("shutdown")["deadline_ms"] <= 6000  # 30 %.
     assert coordinator.process.poll() is None
     coordinator.release(grant)
-    assert coordinator.process.wait(10) == 0
+    assert coordinator.process.wait(LIMIT_S) == 0
 
 
 def test_a8_what_does_not_finish_is_recorded(make):
     coordinator = make(extra="shutdown: 1s\n").start()
     grant = coordinator.request("holder", priority=0)
     coordinator.admin("drain", stop=True)
-    assert coordinator.process.wait(10) == 0
+    assert coordinator.process.wait(LIMIT_S) == 0
     coordinator.start()
     assert coordinator.lease(grant["lease"])["state"] == "held"
 

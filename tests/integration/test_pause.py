@@ -2,6 +2,8 @@
 
 import subprocess
 
+import pytest
+
 from conftest import problem, until
 
 
@@ -173,6 +175,7 @@ def test_a_paused_holder_that_dies_is_not_resumed(coordinator):
     assert "resume" not in control.names()
 
 
+@pytest.mark.long
 def test_a_holder_that_keeps_memory_after_its_ack_is_charged_for_it(make):
     """It lies: a chat that needs the room goes on waiting for it, and the
     status says how much of it is not accounted for."""

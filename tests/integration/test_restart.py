@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from conftest import problem, until
+from conftest import LIMIT_S, problem, until
 
 
 def restart(coordinator, is_killed):
@@ -74,15 +74,16 @@ def test_durable_tasks_are_all_there(coordinator):
     assert order == tasks
 
 
-def test_sigterm_tells_waiters_and_is_quick(coordinator):
-    coordinator.request("holder", priority=0)
+def test_sigterm_tells_waiters_and_waits_for_no_holder(make):
+    coordinator = make(extra="shutdown: 10min\n").start()
+    coordinator.request("holder", priority=0, ttl_ms=600000)
     waiter = coordinator.ask("x")
     control = coordinator.control("holder")
     coordinator.process.send_signal(signal.SIGTERM)
     answer = waiter.result()
     assert (answer.status, problem(answer)) == (503, "restarting")
     assert "Retry-After" in answer.headers
-    assert coordinator.process.wait(1.5) == 0
+    assert coordinator.process.wait(LIMIT_S) == 0
     until(lambda: control.is_over, "the stream has ended")
 
 
@@ -106,13 +107,13 @@ def test_a_second_coordinator_is_refused(make):
     two = make("two")
     two.configure(store=one.dir / "queue.db")
     process = two.spawn()
-    assert process.wait(20) == 1
+    assert process.wait(LIMIT_S) == 1
     assert "queue.db" in two.log.read_text()
     three = make("three")
     three.gpu = one.gpu
     three.configure()
     process = three.spawn()
-    assert process.wait(20) == 1
+    assert process.wait(LIMIT_S) == 1
     assert str(one.process.pid) in three.log.read_text()
     assert one.request("x").status == 200
 
@@ -122,7 +123,7 @@ def test_a_damaged_store_is_never_overwritten(make):
     store = coordinator.dir / "queue.db"
     store.write_bytes(b"not a database at all" * 1000)
     before = store.read_bytes()
-    assert coordinator.spawn().wait(20) == 1
+    assert coordinator.spawn().wait(LIMIT_S) == 1
     assert store.read_bytes() == before
     assert "--move-aside-store" in coordinator.log.read_text()
     coordinator.start("--move-aside-store")
@@ -149,6 +150,6 @@ def test_sighup_takes_a_new_class_and_refuses_a_bad_file(make):
 def test_a_bad_configuration_ends_with_status_2(make):
     coordinator = make()
     coordinator.config.write_text("classes: {new: {prioritty: 1}}\nfoo: 1\n")
-    assert coordinator.spawn().wait(20) == 2
+    assert coordinator.spawn().wait(LIMIT_S) == 2
     log = coordinator.log.read_text()
     assert "gpucoord.yaml:1:" in log and "gpucoord.yaml:2:" in log

@@ -11,12 +11,17 @@ import pytest
 from conftest import problem, until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS = 0x20000
+MS_PRIVATE_REC = 0x40000 | 0x4000
 
 
 @pytest.fixture(name="small")
 def small_disk(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
+    # Seen by this process and those it starts: gone with them in any case.
+    if LIBC.unshare(CLONE_NEWNS) == 0:
+        LIBC.mount(None, b"/", None, MS_PRIVATE_REC, None)
     if LIBC.mount(b"tmpfs", os.fsencode(disk), b"tmpfs", 0, b"size=16m") != 0:
         pytest.skip("cannot mount a tmpfs: " + os.strerror(ctypes.get_errno()))
     yield disk

@@ -137,6 +137,7 @@ def order_of(jobs):
                                          (job["granted_ms"], job["row"]))]
 
 
+@pytest.mark.long
 def test_replay_and_simulate_agree(running, tmp_path):
     """C14: the real daemon does to real clients what the simulation says.
 

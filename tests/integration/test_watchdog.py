@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import BINARY, until
+from conftest import BINARY, LIMIT_S, until
 from test_ladder import (DEAF, MILD, fixture_spawn, hold,  # noqa: F401
                          ran, settings, state)
 
@@ -25,7 +25,7 @@ def test_b8_a_restart_that_is_repeated_is_put_off(make, spawn, tmp_path):
         holder = spawn(MILD)
         leases.append(hold(one, holder)["lease"])
         one.admin("revoke", lease=leases[-1])
-        assert holder.wait(10) == -signal.SIGTERM
+        assert holder.wait(LIMIT_S) == -signal.SIGTERM
         until(lambda: is_ended(one, leases[-1]), "ended")
     until(lambda: ran(one) == 2, "both ran")
     steps = [until(lambda lease=lease: [
@@ -178,7 +178,7 @@ def test_c15_a_frozen_holder_that_is_revoked_ends(make, spawn, tmp_path):
     holder = spawn(MILD)
     lease = freeze(one, holder)
     one.admin("revoke", lease=lease)
-    assert holder.wait(10) == -signal.SIGTERM
+    assert holder.wait(LIMIT_S) == -signal.SIGTERM
     until(lambda: is_ended(one, lease), "ended")
     assert "nothing is frozen" in until(
         lambda: thaw(one).stdout.startswith("nothing") and thaw(one).stdout,

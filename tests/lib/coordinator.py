@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ START_SECONDS_MAX = 20
 STOP_SECONDS_MAX = 20
 
 CONFIG = """\
-listen: 127.0.0.1:{port}
+listen: 127.0.0.1:0
 socket: {home}/gpucoord/gpucoord.sock
 store: sqlite:{home}/queue.db
 gpus: {{simulated: {gpus}, dir: {home}/vram}}
@@ -29,13 +30,6 @@ gpus: {{simulated: {gpus}, dir: {home}/vram}}
 def program():
     """Return the path of the program under test."""
     return os.environ.get("GPUCOORD_BIN", str(ROOT / "build/src/cli/gpucoord"))
-
-
-def free_port():
-    """Return a TCP port of the loopback on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -58,7 +52,7 @@ class Coordinator:
         self.binary = binary or program()
         # Short, since a path of a Unix socket has 107 bytes at most.
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="gpucoord-"))
-        self.port = free_port()
+        self.port = None  # Of the loopback; known once it serves.
         self.socket = self.home / "gpucoord/gpucoord.sock"
         self.config = self.home / "gpucoord.yaml"
         self.store = self.home / "queue.db"
@@ -66,7 +60,7 @@ class Coordinator:
         self.process = None
         (self.home / "vram").mkdir()
         self.config.write_text(CONFIG.format(
-            port=self.port, home=self.home, gpus=list(gpus), more=more))
+            home=self.home, gpus=list(gpus), more=more))
 
     def environment(self):
         """Return an environment in which `gpucoord` finds this coordinator."""
@@ -87,8 +81,14 @@ class Coordinator:
                                    + self.log.read_text(errors="replace"))
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.call("GET", "/healthz", timeout=5)[0] == 200:
+                    self.port = self.port_told()
                     return self
             time.sleep(0.01)
+
+    def port_told(self):
+        """Return the port that the log names last."""
+        return int(re.findall(r"http://127\.0\.0\.1:(\d+)",
+                              self.log.read_text(errors="replace"))[-1])
 
     def call(self, method, path, body=None, timeout=60):
         """Make one call over the Unix socket; return (status, object)."""
