@@ -7,10 +7,13 @@ import importlib.machinery
 import importlib.util
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
+
+from conftest import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -68,6 +71,43 @@ def test_a_check_names_the_file_with_the_fault(tree, path, text, name):
 def test_a_check_fails_where_there_is_nothing_to_check(tree, name):
     """A wrong path in a check must not turn it off."""
     assert check(tree, name)[0] != 0
+
+
+# Starts a program that leaves its session, and perhaps ends before it.
+ESCAPING = """
+setsid sh -c 'echo $$ >{dir}/pid.new; mv {dir}/pid.new {dir}/pid; sleep 1000' &
+while ! [ -e {dir}/pid ]; do sleep 0.01; done
+{then}"""
+
+RUNNER = """
+import sys
+sys.path.insert(0, {tools!r})
+import processes
+processes.run(["sh", "-c", {script!r}], cwd="/", out=None, env=None,
+              seconds=1000)
+"""
+
+
+def is_gone(pid):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("end", [
+    None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_leaves_no_process_behind(tmp_path, end):
+    """However it ends: a killed run must not go on testing for ever."""
+    script = ESCAPING.format(dir=tmp_path, then="sleep 1000" if end else "")
+    with subprocess.Popen([sys.executable, "-c", RUNNER.format(
+            tools=str(ROOT / "tools"), script=script)]) as runner:
+        until((tmp_path / "pid").exists, "it has escaped")
+        if end is not None:
+            runner.send_signal(end)
+    pid = int((tmp_path / "pid").read_text())
+    until(lambda: is_gone(pid), "what escaped is ended, too")
 
 
 MESON_LOG = """\
