@@ -289,6 +289,21 @@ static void a8_a_drain_outlives_a_shutdown(void **state)
     stage_close(&stage);
 }
 
+/* A stream opens while the coordinator stops: lease 1 waits for it, and lease 2
+ * holds. */
+static void expect_no_entry(struct stage *stage)
+{
+    stage_admin(stage, CORE_SHUTDOWN, 0, 0, 8000);
+    stage_stream(stage, "files", true);
+    stage_wait(stage, 8000);
+    stage_expect(stage, "[     0] the operator stops until 8000\n"
+                        "          work lease 2 to finish by 8000\n"
+                        "[     0] files opens a stream\n"
+                        "          files lease 1 away\n"
+                        "[  8000] time\n"
+                        "          stopped\n");
+}
+
 /* A8, C15: who stops lets nobody in, not even under bypass. */
 static void a8_a_shutdown_ends_the_waits_under_bypass(void **state)
 {
@@ -301,22 +316,37 @@ static void a8_a_shutdown_ends_the_waits_under_bypass(void **state)
     (void)put(&stage, "files", TRANSCRIPTION, 1);
     (void)ask(&stage, "work", TRANSCRIPTION, 1000);
     stage_admin(&stage, CORE_BYPASS, 0, 0, 60000);
-    stage_admin(&stage, CORE_SHUTDOWN, 0, 0, 3000);
-    stage_stream(&stage, "files", true);
-    stage_wait(&stage, 3000);
     stage_expect(&stage,
                  "[     0] files asks -> lease 1\n"
                  "          files lease 1 offered\n"
                  "          files lease 1 away\n"
                  "[     0] work asks -> lease 2\n"
                  "          work lease 2 granted, token 3, gpu 0, 1000 MiB\n"
-                 "[     0] the operator sets bypass until 60000\n"
-                 "[     0] the operator stops until 3000\n"
-                 "          work lease 2 to finish by 3000\n"
-                 "[     0] files opens a stream\n"
+                 "[     0] the operator sets bypass until 60000\n");
+    expect_no_entry(&stage);
+    stage_close(&stage);
+}
+
+/* A8, C15: nor where nothing is enforced; and nobody is offered what nobody
+ * would get. */
+static void a8_a_shutdown_ends_the_waits_while_observing(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+
+    (void)state;
+    stage_config(&config);
+    config.is_observing = true;
+    stage_open(&stage, &config);
+    (void)put(&stage, "files", TRANSCRIPTION, 1);
+    (void)ask(&stage, "work", TRANSCRIPTION, 1000);
+    stage_expect(&stage,
+                 "[     0] files asks -> lease 1\n"
+                 "          files lease 1 offered\n"
                  "          files lease 1 away\n"
-                 "[  3000] time\n"
-                 "          stopped\n");
+                 "[     0] work asks -> lease 2\n"
+                 "          work lease 2 granted, token 3, gpu 0, 1000 MiB\n");
+    expect_no_entry(&stage);
     stage_close(&stage);
 }
 
@@ -391,6 +421,7 @@ int main(void)
         cmocka_unit_test(c15_after_a_bypass_max_hold_counts_again),
         cmocka_unit_test(a8_a_drain_outlives_a_shutdown),
         cmocka_unit_test(a8_a_shutdown_ends_the_waits_under_bypass),
+        cmocka_unit_test(a8_a_shutdown_ends_the_waits_while_observing),
         cmocka_unit_test(c12_a_small_device_is_not_kept_for_the_large),
         cmocka_unit_test(b11_a_warm_model_is_no_room_where_too_much_is_used),
     };
