@@ -179,7 +179,7 @@ static int pause(struct core *core, uint64_t id, bool is_resume)
          */
         if (lease->row.state != LEASE_HELD || walk_is_undoing(lease) ||
             (lease->row.flags & CORE_ROW_PREEMPTIBLE) == 0 ||
-            !walk_can_pause(lease) || !lease_can_hear(core, lease)) {
+            !walk_can_pause(lease, false) || !lease_can_hear(core, lease)) {
             return E_STATE;
         }
         victim_pause(core, lease, NULL);

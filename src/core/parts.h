@@ -409,8 +409,11 @@ void holder_extend(struct core *core, struct lease *lease);
 /* Pack ladder @ladder, 0 or CORE_LADDER(i), for a row. */
 uint32_t walk_pack(const struct core *core, uint32_t ladder);
 
-/* Say whether @lease can be paused at all / taken back by more than words. */
-bool walk_can_pause(const struct lease *lease);
+/* Say whether @lease can be paused at all; @makes_room: for somebody who needs
+ * its room. */
+bool walk_can_pause(const struct lease *lease, bool makes_room);
+
+/* Say whether @lease can be taken back by more than words. */
 bool walk_has_force(const struct lease *lease);
 
 /* Say whether the coordinator keeps the processes of @lease from running: its

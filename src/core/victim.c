@@ -29,7 +29,8 @@ is_victim(struct core *core, const struct lease *holder, uint32_t priority)
         !lease_can_hear(core, holder)) {
         return false;
     }
-    if (!walk_can_pause(holder) && holder->row.granted_at_ms == core->now_ms) {
+    if (!walk_can_pause(holder, true) &&
+        holder->row.granted_at_ms == core->now_ms) {
         /* A grant leaves before its end does. */
         pass_wake(core, core->now_ms + 1);
         return false;

@@ -11,7 +11,8 @@ enum {
     ALL = CORE_LADDER(0), /* Every rung. */
     KEPT = CORE_LADDER(1),
     FORCE = CORE_LADDER(2),
-    WATCHDOG = CORE_LADDER(3)
+    WATCHDOG = CORE_LADDER(3),
+    FREEZE = CORE_LADDER(4)
 };
 
 static void open_stage(struct stage *stage, bool is_measured)
@@ -20,7 +21,7 @@ static void open_stage(struct stage *stage, bool is_measured)
 
     stage_config(&config);
     config.devices[0].is_measured = is_measured;
-    config.ladder_count = 4;
+    config.ladder_count = 5;
     config.ladders[0] = (struct core_ladder){7,
                                              {{RUNG_ASK, 0},
                                               {RUNG_UNLOAD, 1000},
@@ -35,6 +36,7 @@ static void open_stage(struct stage *stage, bool is_measured)
         3, {{RUNG_TERM, 4000}, {RUNG_KILL, 500}, {RUNG_RESTART, 0}}};
     config.ladders[3] =
         (struct core_ladder){2, {{RUNG_ASK, 0}, {RUNG_RESTART, 0}}};
+    config.ladders[4] = (struct core_ladder){1, {{RUNG_FREEZE, 2000}}};
     stage_open(stage, &config);
     if (is_measured) {
         stage_sample(stage, 0, 0);
@@ -369,6 +371,44 @@ static void c2_a_frozen_holder_keeps_its_room(void **state)
     stage_close(&stage);
 }
 
+/* C2: a freeze makes no room, so for somebody's room a ladder of it alone is
+ * force.  But a grant leaves before its end does, also where an overdue waiter
+ * was let in and the next one may take it all back. */
+static void c2_nobody_is_granted_and_revoked_in_one_step(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t first;
+
+    (void)state;
+    open_stage(&stage, false);
+    config = stage.rig.config;
+    config.classes[TRANSCRIPTION - CORE_CLASS(0)].max_wait_ms = 1000;
+    stage_configure(&stage, &config);
+    first = chat(&stage);
+    (void)work(&stage, FREEZE);
+    (void)chat(&stage);
+    stage_wait(&stage, 1000);
+    stage_release(&stage, first);
+    stage_wait(&stage, 1);
+    stage_expect(&stage,
+                 "[     0] the operator loads a configuration\n"
+                 "[     0] chat asks -> lease 1\n"
+                 "          chat lease 1 granted, token 2, gpu 0, 24320 MiB\n"
+                 "[     0] work asks -> lease 3\n"
+                 "          work lease 3 queued\n"
+                 "[     0] chat asks -> lease 4\n"
+                 "          chat lease 4 queued\n"
+                 "[  1000] chat releases lease 1\n"
+                 "          chat lease 1 ended (released)\n"
+                 "          work lease 3 granted, token 5, gpu 0, 24320 MiB\n"
+                 "[  1001] time\n"
+                 "          work lease 3 revoked (preempted)\n"
+                 "          chat lease 4 clearing\n"
+                 "          work lease 3 reclaiming\n");
+    stage_close(&stage);
+}
+
 /* C2: who is revoked while frozen is thawed, or it would never hear TERM; a
  * checkpoint that is left is said at the end. */
 static void c2_nobody_is_left_frozen(void **state)
@@ -537,6 +577,7 @@ int main(void)
         cmocka_unit_test(c2_a_rung_is_begun_again_after_a_restart),
         cmocka_unit_test(c3_a_death_is_no_revocation),
         cmocka_unit_test(c2_a_frozen_holder_keeps_its_room),
+        cmocka_unit_test(c2_nobody_is_granted_and_revoked_in_one_step),
         cmocka_unit_test(c2_nobody_is_left_frozen),
         cmocka_unit_test(c2_force_walks_with_its_graces),
         cmocka_unit_test(the_end_of_a_watched_process_counts),
