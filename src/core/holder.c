@@ -243,6 +243,8 @@ void holder_settle(struct core *core)
 static bool was_taken_back(enum core_reason reason)
 {
     switch (reason) {
+    case CORE_REASON_NONE: /* Taken back before a restart: rows keep no
+                              reason. */
     case CORE_REASON_EXPIRED:
     case CORE_REASON_MAX_HOLD:
     case CORE_REASON_PAUSE_LATE:
@@ -251,7 +253,6 @@ static bool was_taken_back(enum core_reason reason)
     case CORE_REASON_PREEMPTED:
     case CORE_REASON_RESTORE_FAILED:
         return true;
-    case CORE_REASON_NONE:
     case CORE_REASON_RELEASED:
     case CORE_REASON_CANCELLED:
     case CORE_REASON_TIMEOUT:
