@@ -295,6 +295,21 @@ static void what_was_taken_back_is_revoked_after_a_restart(void **state)
     refuses(fixture, release(50, 51), E_REVOKED);
 }
 
+/* A rung is begun again after a restart: a damaged row must not end somebody
+ * who was to pause. */
+static void rows_with_a_rung_of_another_state_are_invalid(void **state)
+{
+    struct core_event event = granted_row(LEASE_PAUSING);
+
+    event.restore.lease.rung = RUNG_KILL;
+    refuses(*state, event, E_INVALID);
+    event = granted_row(LEASE_RECLAIMING);
+    event.restore.lease.rung = RUNG_FREEZE;
+    refuses(*state, event, E_INVALID);
+    event.restore.lease.rung = RUNG_TERM;
+    assert_int_equal(feed(*state, event), E_OK);
+}
+
 static void what_ended_otherwise_has_ended(void **state)
 {
     struct core_event renew = {.type = CORE_RENEW};
@@ -533,6 +548,7 @@ int main(void)
         STEP_TEST(watched_leases_are_supervised),
         STEP_TEST(a_pause_is_not_made_by_force),
         STEP_TEST(rows_no_version_wrote_are_invalid),
+        STEP_TEST(rows_with_a_rung_of_another_state_are_invalid),
         cmocka_unit_test(configurations_out_of_range_are_invalid),
         cmocka_unit_test(creation_survives_every_failing_allocation),
     };
