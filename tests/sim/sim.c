@@ -181,28 +181,53 @@ static bool count(struct run *run, const struct core_effects *effects)
     return has_stopped;
 }
 
-/* A call with another token than the newest must come to nothing (C6). */
-static void check_token(const struct run *run,
-                        const struct core_lease_row *row,
-                        const struct core_event *event,
-                        int rc)
+/* The lease and the token that @event speaks with; false: it speaks with
+ * none. */
+static bool
+find_token(const struct core_event *event, uint64_t *lease, uint64_t *token)
 {
-    uint64_t token;
-
     if (event->type == CORE_RELEASE) {
-        token = event->release.token;
+        *lease = event->release.lease;
+        *token = event->release.token;
     } else if (event->type == CORE_ACK) {
-        token = event->ack.token;
+        *lease = event->ack.lease;
+        *token = event->ack.token;
     } else if (event->type == CORE_RENEW) {
-        token = event->renew.token;
+        *lease = event->renew.lease;
+        *token = event->renew.token;
+    } else if (event->type == CORE_RUNG) {
+        *lease = event->rung.lease;
+        *token = event->rung.token;
     } else {
-        return;
+        return false;
     }
-    if (rc == E_OK && row->token != token &&
-        (event->type != CORE_RENEW || row->token_before != token)) {
+    return true;
+}
+
+/* Feed @event to the core.  With another token than the newest it must come to
+ * nothing (C6). */
+static int feed_core(struct run *run,
+                     const struct core_event *event,
+                     struct core_effects *effects)
+{
+    const struct core_lease_row *row = NULL;
+    uint64_t lease = 0;
+    uint64_t token = 0;
+    bool is_stale = false;
+    int rc;
+
+    if (find_token(event, &lease, &token)) {
+        row = rig_row(&run->rig, lease);
+        is_stale =
+            row != NULL && row->token != token &&
+            (event->type != CORE_RENEW || row->token_before != token);
+    }
+    rc = rig_feed(&run->rig, event, effects);
+    if (rc == E_OK && is_stale) {
         rig_fail(&run->rig, "lease %llu: the stale token %llu is accepted",
-                 (unsigned long long)row->id, (unsigned long long)token);
+                 (unsigned long long)lease, (unsigned long long)token);
     }
+    return rc;
 }
 
 static void rebuild(struct run *run)
@@ -243,23 +268,11 @@ static void check_observing(const struct run *run,
 static void
 feed(struct run *run, struct random *random, const struct core_event *event)
 {
-    struct core_lease_row row = {0};
     struct core_effects effects;
     uint64_t token_before = run->rig.token_last;
     bool has_stopped = false;
-    int rc;
+    int rc = feed_core(run, event, &effects);
 
-    if (event->type == CORE_RELEASE || event->type == CORE_RENEW ||
-        event->type == CORE_ACK) {
-        const struct core_lease_row *stored =
-            rig_row(&run->rig, event->release.lease);
-
-        row = stored == NULL ? row : *stored;
-    }
-    rc = rig_feed(&run->rig, event, &effects);
-    if (row.id != 0) {
-        check_token(run, &row, event, rc);
-    }
     if (run->sim->profile->is_compared) {
         mirror_step(&run->mirror, &run->rig, event, rc, &effects, token_before);
     }

@@ -392,7 +392,7 @@ void stage_admin(struct stage *stage,
         [CORE_REVOKE] = "revokes",  [CORE_PAUSE] = "pauses",
         [CORE_RESUME] = "resumes",  [CORE_BYPASS] = "sets bypass",
         [CORE_SHUTDOWN] = "stops",  [CORE_CONFIGURE] = "configures",
-        [CORE_NUMBERS] = "numbers",
+        [CORE_NUMBERS] = "numbers", [CORE_THAW] = "thaws",
     };
     struct core_event event = {.type = CORE_ADMIN, .at_ms = stage->rig.now_ms};
     struct core_effects effects;
