@@ -299,8 +299,8 @@ void api_write_renew(struct buf *out,
                      uint64_t token,
                      uint32_t watch_pid);
 
-/* Append the body of a release, a cancellation, or a renewal that keeps its
- * ttl; @token 0 is left out: {"lease","token"}. */
+/* Append the body of a release or a cancellation; @token 0 is left out:
+ * {"lease","token"}. */
 void api_write_lease(struct buf *out, uint64_t lease, uint64_t token);
 
 /* Append the body of @ack. */
