@@ -278,15 +278,6 @@ void api_write_renewed(struct buf *out,
 /* Append the data of a control stream's event: one line of JSON. */
 void api_write_control(struct buf *out, const struct api_control *control);
 
-/* Append a problem document (RFC 9457) for @code, whose status is
- * err_http(@code).  @detail and @field may be NULL; @retry_after_ms 0 is left
- * out. */
-void api_problem(struct buf *out,
-                 int code,
-                 const char *detail,
-                 const char *field,
-                 uint64_t retry_after_ms);
-
 /* ---- The client's side ------------------------------------------------ */
 
 /* Append the body of @request: the fields that are given. */
