@@ -6,6 +6,7 @@
 #ifndef GPUCOORD_CORE_PARTS_H
 #define GPUCOORD_CORE_PARTS_H
 
+#include "core/mib.h"
 #include "core/state.h"
 
 /* ---- lease.c: states, lists, timers ----------------------------------- */

@@ -6,16 +6,12 @@
  */
 #include "core/parts.h"
 
-static uint32_t above(uint64_t a, uint64_t b)
-{
-    return a > b ? (uint32_t)(a - b) : 0;
-}
-
 /* What @lease would give back on @device. */
 static uint32_t gives_mib(const struct device *device,
                           const struct lease *lease)
 {
-    return above(device_charge_of(device, lease), device->config.residue_mib);
+    return mib_above(device_charge_of(device, lease),
+                     device->config.residue_mib);
 }
 
 static bool
@@ -380,7 +376,7 @@ static void tell_residents(struct core *core,
         if (!all && lack == 0) {
             return;
         }
-        lack = above(lack, resident->mib);
+        lack = mib_above(lack, resident->mib);
         if (resident->until_ms == 0 && core_has_room(core)) {
             tell_resident(core, device, resident, lease);
         }
@@ -426,7 +422,7 @@ void victim_ask(struct core *core, struct device *device, struct lease *lease)
     if (all) {
         victims = gather(core, device, priority, levels);
         for (level = 0; level < CORE_PRIORITIES; level++) {
-            lack = above(lack, levels[level]);
+            lack = mib_above(lack, levels[level]);
         }
     } else if (lack > warm) {
         victims = choose(core, device, priority, lack - warm);
