@@ -71,11 +71,6 @@ void account_set_seat(struct device *device,
     device->charged_mib += account_taken_mib(seat);
 }
 
-static struct seat *seat_at(struct list *at)
-{
-    return CONTAINER_OF(at, struct seat, link);
-}
-
 /* Count @mib more as measured for @seat; no driver's word goes beyond the
  * device. */
 static void measure(struct device *device, struct seat *seat, uint32_t mib)
@@ -266,7 +261,7 @@ static uint64_t measured_mib(const struct device *device)
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        sum += CONTAINER_OF(at, struct seat, link)->measured_mib;
+        sum += seat_at(at)->measured_mib;
     }
     return sum;
 }

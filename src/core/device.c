@@ -8,11 +8,6 @@
 
 #include <assert.h>
 
-static struct seat *seat_at(struct list *at)
-{
-    return CONTAINER_OF(at, struct seat, link);
-}
-
 static struct device *seat_device(struct core *core, const struct seat *seat)
 {
     return &core->devices[seat->device];
@@ -95,7 +90,7 @@ uint32_t device_freeing_mib(const struct device *device)
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct seat *seat = CONTAINER_OF(at, struct seat, link);
+        const struct seat *seat = seat_at(at);
 
         if (seat->lease->row.state == LEASE_PAUSING ||
             seat->lease->row.state == LEASE_RECLAIMING) {
@@ -335,7 +330,7 @@ bool device_is_held(const struct device *device,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+        const struct lease *lease = seat_at(at)->lease;
 
         if (lease != but && (is_any || lease_is_exclusive(lease)) &&
             occupies(device, lease)) {
@@ -362,7 +357,7 @@ static uint32_t ceiling_mib(const struct device *device,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct seat *other = CONTAINER_OF(at, struct seat, link);
+        const struct seat *other = seat_at(at);
 
         if (other != seat && lease_is_sleeper(other->lease)) {
             kept += account_taken_mib(other);
@@ -486,7 +481,7 @@ bool device_wants_samples(const struct device *device)
         return true;
     }
     LIST_EACH (at, &device->seats) {
-        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+        const struct lease *lease = seat_at(at)->lease;
 
         if (lease->row.state == LEASE_RECLAIMING ||
             (lease->row.state == LEASE_PAUSING && lease->acked_at_ms != 0)) {

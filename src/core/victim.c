@@ -109,7 +109,7 @@ static struct lease *gather(struct core *core,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+        struct lease *lease = seat_at(at)->lease;
 
         if (is_victim(core, lease, priority)) {
             levels[lease_priority(lease)] += gives_mib(device, lease);
@@ -250,7 +250,7 @@ static bool has_stayer(struct core *core,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct lease *holder = CONTAINER_OF(at, struct seat, link)->lease;
+        const struct lease *holder = seat_at(at)->lease;
 
         if (holder != lease && device_is_frozen(device, holder)) {
             return true;
