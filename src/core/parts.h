@@ -471,19 +471,19 @@ bool walk_due(struct core *core, struct lease *lease);
 /* @lease came back from the store: set what is left of its rung. */
 void walk_restore(struct core *core, struct lease *lease);
 
-/* ---- answer.c: what came of rungs -------------------------------------- */
+/* ---- answer.c: what came of rungs, and of processes --------------------- */
 
 /* An operator let the processes of @lease run.
  *
  * Errors:
  *   E_STATE  they were not kept from it.
  */
-MUST_USE int walk_thaw(struct core *core, struct lease *lease);
+MUST_USE int answer_thaw(struct core *core, struct lease *lease);
 
 /* Apply CORE_RUNG and CORE_WATCH.  Errors: as core_step(), nothing has changed.
  */
-MUST_USE int walk_answer(struct core *core, const struct core_event *event);
-MUST_USE int walk_watch(struct core *core, const struct core_event *event);
+MUST_USE int answer_rung(struct core *core, const struct core_event *event);
+MUST_USE int answer_watch(struct core *core, const struct core_event *event);
 
 /* ---- waiter.c --------------------------------------------------------- */
 
