@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What many worlds have. */
+#define GANGS_AND_LIARS .has_gangs = true, .has_liars = true
+#define PEOPLE          GANGS_AND_LIARS, .has_operators = true
+#define CHANGES         .has_reloads = true, .has_shutdowns = true
+#define ATTRIBUTED      .is_measured = true, .is_attributed = true
+
 static const struct world_profile profiles[] = {
     /* Worlds small enough to be compared with the reference. */
     {.name = "plain",
@@ -25,13 +31,9 @@ static const struct world_profile profiles[] = {
      .devices = 2,
      .services = 5,
      .live_max = 16,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
+     PEOPLE,
+     CHANGES,
      .has_bypass = true,
-     .has_reloads = true,
-     .has_shutdowns = true,
-     .has_restarts = true,
      .restart_every = 400,
      .is_compared = true,
      .check_every = 1},
@@ -40,9 +42,7 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 14,
      .is_measured = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
+     PEOPLE,
      .has_bypass = true,
      .has_reloads = true,
      .is_compared = true,
@@ -52,10 +52,7 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 14,
      .is_measured = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
-     .has_restarts = true,
+     PEOPLE,
      .restart_every = 400,
      .is_compared = true,
      .check_every = 1},
@@ -63,15 +60,10 @@ static const struct world_profile profiles[] = {
      .devices = 2,
      .services = 5,
      .live_max = 14,
-     .is_measured = true,
-     .is_attributed = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
+     ATTRIBUTED,
+     PEOPLE,
+     CHANGES,
      .has_bypass = true,
-     .has_reloads = true,
-     .has_shutdowns = true,
-     .has_restarts = true,
      .restart_every = 400,
      .is_compared = true,
      .check_every = 1},
@@ -80,15 +72,10 @@ static const struct world_profile profiles[] = {
      .devices = 3,
      .services = 6,
      .live_max = 30,
-     .is_measured = true,
-     .is_attributed = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
+     ATTRIBUTED,
+     PEOPLE,
+     CHANGES,
      .has_bypass = true,
-     .has_reloads = true,
-     .has_shutdowns = true,
-     .has_restarts = true,
      .restart_every = 500,
      .ticks_late = true,
      .check_every = 1},
@@ -96,14 +83,9 @@ static const struct world_profile profiles[] = {
      .devices = 8,
      .services = 40,
      .live_max = 2000,
-     .is_measured = true,
-     .is_attributed = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
-     .has_reloads = true,
-     .has_shutdowns = true,
-     .has_restarts = true,
+     ATTRIBUTED,
+     PEOPLE,
+     CHANGES,
      .restart_every = 20000,
      .ticks_late = true,
      .check_every = 257},
@@ -113,10 +95,7 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 16,
      .is_measured = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
-     .has_restarts = true,
+     PEOPLE,
      .has_ladders = true,
      .restart_every = 300,
      .ticks_late = true,
@@ -126,9 +105,7 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 16,
      .is_measured = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_restarts = true,
+     GANGS_AND_LIARS,
      .is_observing = true,
      .restart_every = 500,
      .check_every = 1},
@@ -218,9 +195,8 @@ static int feed_core(struct run *run,
 
     if (find_token(event, &lease, &token)) {
         row = rig_row(&run->rig, lease);
-        is_stale =
-            row != NULL && row->token != token &&
-            (event->type != CORE_RENEW || row->token_before != token);
+        is_stale = row != NULL && row->token != token &&
+                   (event->type != CORE_RENEW || row->token_before != token);
     }
     rc = rig_feed(&run->rig, event, effects);
     if (rc == E_OK && is_stale) {
@@ -325,14 +301,20 @@ lose(struct run *run, struct random *random, const struct core_event *event)
     }
 }
 
+static bool is_time_to_restart(const struct world_profile *profile,
+                               struct random *random)
+{
+    return profile->restart_every != 0 &&
+           random_once_in(random, profile->restart_every);
+}
+
 static void step(struct run *run, uint64_t number)
 {
     const struct world_profile *profile = run->sim->profile;
     struct random random = {run->sim->seed * 0x100000001b3u + number};
     struct core_event event;
 
-    if (profile->has_restarts &&
-        random_once_in(&random, profile->restart_every)) {
+    if (is_time_to_restart(profile, &random)) {
         rig_restart(&run->rig, run->rig.now_ms + 1);
         rebuild(run);
         return;
@@ -344,8 +326,7 @@ static void step(struct run *run, uint64_t number)
     if (event.at_ms < run->rig.now_ms) {
         return; /* It was said to a coordinator that has stopped. */
     }
-    if (profile->has_restarts &&
-        random_once_in(&random, profile->restart_every)) {
+    if (is_time_to_restart(profile, &random)) {
         lose(run, &random, &event);
         return;
     }
