@@ -189,9 +189,7 @@ void holder_take_back(struct core *core,
                       struct lease *lease,
                       enum core_reason reason)
 {
-    bool is_forced =
-        reason != CORE_REASON_GONE && walk_has_force(lease) &&
-        !(bypass_is_lenient(core) && reason == CORE_REASON_EXPIRED);
+    bool is_forced = reason != CORE_REASON_GONE && walk_has_force(lease);
 
     if (lease_holds(lease) || is_forced || has_vram(core, lease)) {
         holder_reclaim(core, lease, reason);
@@ -536,7 +534,11 @@ void holder_due(struct core *core, struct lease *lease)
         break;
     case LEASE_CLEARING:
     case LEASE_PAUSED:
-        holder_take_back(core, lease, CORE_REASON_EXPIRED);
+        if (bypass_is_lenient(core)) {
+            give_back(core, lease, CORE_REASON_EXPIRED);
+        } else {
+            holder_take_back(core, lease, CORE_REASON_EXPIRED);
+        }
         break;
     case LEASE_AWAY:
     case LEASE_QUEUED:

@@ -253,6 +253,37 @@ static void c15_after_a_bypass_max_hold_counts_again(void **state)
     stage_close(&stage);
 }
 
+/* C15: who only observes revokes nobody: a holder whom the operator paused, and
+ * who does not renew, just leaves. */
+static void c15_an_expired_sleeper_just_leaves(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t work;
+
+    (void)state;
+    stage_config(&config);
+    config.is_observing = true;
+    stage_open(&stage, &config);
+    stage_stream(&stage, "work", true);
+    work = ask(&stage, "work", TRANSCRIPTION, 1000);
+    stage_admin(&stage, CORE_PAUSE, work, 0, 0);
+    stage_ack(&stage, work, CORE_ACK_PAUSED, 0);
+    stage_wait(&stage, 30000);
+    stage_expect(&stage,
+                 "[     0] work opens a stream\n"
+                 "[     0] work asks -> lease 1\n"
+                 "          work lease 1 granted, token 2, gpu 0, 1000 MiB\n"
+                 "[     0] the operator pauses lease 1\n"
+                 "          work lease 1 asked to pause by 10000, for lease 0, "
+                 "400 MiB\n"
+                 "[     0] work has paused lease 1\n"
+                 "          work lease 1 paused\n"
+                 "[ 30000] time\n"
+                 "          work lease 1 ended (expired)\n");
+    stage_close(&stage);
+}
+
 /* A8: a drain of the operator's outlives a shutdown, whatever else changes
  * before its end. */
 static void a8_a_drain_outlives_a_shutdown(void **state)
@@ -419,6 +450,7 @@ int main(void)
         cmocka_unit_test(b7_a_reload_makes_the_grace_longer),
         cmocka_unit_test(b11_a_reload_makes_the_settle_time_longer),
         cmocka_unit_test(c15_after_a_bypass_max_hold_counts_again),
+        cmocka_unit_test(c15_an_expired_sleeper_just_leaves),
         cmocka_unit_test(a8_a_drain_outlives_a_shutdown),
         cmocka_unit_test(a8_a_shutdown_ends_the_waits_under_bypass),
         cmocka_unit_test(a8_a_shutdown_ends_the_waits_while_observing),

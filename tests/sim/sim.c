@@ -96,6 +96,8 @@ static const struct world_profile profiles[] = {
      .live_max = 16,
      .is_measured = true,
      PEOPLE,
+     CHANGES,
+     .has_bypass = true,
      .has_ladders = true,
      .restart_every = 300,
      .ticks_late = true,
@@ -105,7 +107,8 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 16,
      .is_measured = true,
-     GANGS_AND_LIARS,
+     PEOPLE,
+     CHANGES,
      .is_observing = true,
      .restart_every = 500,
      .check_every = 1},
@@ -215,6 +218,34 @@ static void rebuild(struct run *run)
     }
 }
 
+/* Say whether @message is none that enforces anything: not the operator's own
+ * deeds nor what comes of them, nor a death. */
+static bool is_let_be(const struct core_message *message)
+{
+    switch (message->type) {
+    case CORE_MSG_PAUSE:
+        return message->requester == 0;
+    case CORE_MSG_REVOKE:
+        return message->reason == CORE_REASON_GONE ||
+               message->reason == CORE_REASON_OPERATOR ||
+               message->reason == CORE_REASON_PAUSE_FAILED;
+    case CORE_MSG_UNLOAD:
+    case CORE_MSG_RUNG:
+        return false;
+    case CORE_MSG_GRANT:
+    case CORE_MSG_RESUME:
+    case CORE_MSG_REFUSE:
+    case CORE_MSG_SUPERSEDED:
+    case CORE_MSG_OFFER:
+    case CORE_MSG_SHUTDOWN:
+    case CORE_MSG_STOPPED:
+    case CORE_MSG_STATE:
+    case CORE_MESSAGES:
+        break;
+    }
+    return true;
+}
+
 /* Who only observes keeps nobody waiting, and asks nobody for anything. */
 static void check_observing(const struct run *run,
                             const struct core_effects *effects)
@@ -227,16 +258,12 @@ static void check_observing(const struct run *run,
         }
     }
     for (i = 0; i < effects->message_count; i++) {
-        enum core_message_type type = effects->messages[i].type;
+        const struct core_message *message = &effects->messages[i];
 
-        if (effects->messages[i].reason == CORE_REASON_GONE) {
-            continue;
-        }
-        if (type == CORE_MSG_PAUSE || type == CORE_MSG_UNLOAD ||
-            type == CORE_MSG_REVOKE || type == CORE_MSG_RUNG) {
+        if (!is_let_be(message)) {
             rig_fail(&run->rig, "lease %llu: %s",
-                     (unsigned long long)effects->messages[i].lease,
-                     core_message_name(type));
+                     (unsigned long long)message->lease,
+                     core_message_name(message->type));
         }
     }
 }
