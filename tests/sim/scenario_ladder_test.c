@@ -61,42 +61,40 @@ static uint64_t chat(struct stage *stage)
     return stage_ask(stage, "chat", (struct core_request){.class_id = CHATBOT});
 }
 
-static uint64_t token_of(const struct stage *stage, uint64_t lease)
+/* Say how @rung, of the newest token of @lease, or its undo, ended. */
+static void say(struct stage *stage,
+                const char *what,
+                uint64_t lease,
+                const struct core_event *rung)
 {
-    return rig_row(&stage->rig, lease)->token;
-}
+    struct core_event event = *rung;
 
-/* Answer the newest rung of @lease. */
-static int answer(struct stage *stage,
-                  const char *what,
-                  uint64_t lease,
-                  enum rung rung,
-                  enum rung_result result)
-{
-    struct core_event event = {.type = CORE_RUNG, .at_ms = stage->rig.now_ms};
-
+    event.type = CORE_RUNG;
+    event.at_ms = stage->rig.now_ms;
     event.rung.lease = lease;
-    event.rung.token = token_of(stage, lease);
-    event.rung.rung = rung;
-    event.rung.result = result;
-    return stage_feed(stage, what, &event);
+    event.rung.token = rig_row(&stage->rig, lease)->token;
+    assert_int_equal(stage_feed(stage, what, &event), E_OK);
 }
 
-/* Answer the undo of @rung. */
+static void answer(struct stage *stage,
+                   const char *what,
+                   uint64_t lease,
+                   enum rung rung,
+                   enum rung_result result)
+{
+    say(stage, what, lease,
+        &(struct core_event){.rung = {.rung = rung, .result = result}});
+}
+
 static void undone(struct stage *stage,
                    const char *what,
                    uint64_t lease,
                    enum rung rung,
                    enum rung_result result)
 {
-    struct core_event event = {.type = CORE_RUNG, .at_ms = stage->rig.now_ms};
-
-    event.rung.lease = lease;
-    event.rung.token = token_of(stage, lease);
-    event.rung.rung = rung;
-    event.rung.is_undo = true;
-    event.rung.result = result;
-    assert_int_equal(stage_feed(stage, what, &event), E_OK);
+    say(stage, what, lease,
+        &(struct core_event){
+            .rung = {.rung = rung, .is_undo = true, .result = result}});
 }
 
 /* C2: a holder that hangs is walked up the whole ladder; what needs no room,
@@ -113,9 +111,7 @@ static void c2_a_hung_holder_climbs_every_rung(void **state)
     stage_sample(&stage, 0, 20000);
     (void)chat(&stage);
     stage_wait(&stage, 10000);
-    assert_int_equal(answer(&stage, "the engine is not there", lease,
-                            RUNG_UNLOAD, RUNG_FAILED),
-                     E_OK);
+    answer(&stage, "the engine is not there", lease, RUNG_UNLOAD, RUNG_FAILED);
     stage_wait(&stage, 3000);
     stage_wait(&stage, 4000);
     stage_wait(&stage, 100);
@@ -161,8 +157,7 @@ static void c2_a_checkpointed_holder_comes_back(void **state)
     stage_wait(&stage, 100);
     stage_sample(&stage, 0, 20000);
     first = chat(&stage);
-    assert_int_equal(
-        answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK), E_OK);
+    answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_wait(&stage, 100);
     stage_sample(&stage, 0, 300);
     stage_wait(&stage, 25000);
@@ -211,8 +206,7 @@ static void c4_a_failed_restore_ends_the_lease(void **state)
     open_stage(&stage, false);
     lease = work(&stage, KEPT);
     first = chat(&stage);
-    assert_int_equal(
-        answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK), E_OK);
+    answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_release(&stage, first);
     undone(&stage, "the restore fails", lease, RUNG_CHECKPOINT, RUNG_FAILED);
     stage_wait(&stage, 5000);
@@ -252,8 +246,7 @@ static void b8_a_service_is_restarted_once(void **state)
     stage_wait(&stage, 100);
     stage_sample(&stage, 0, 20000);
     stage_wait(&stage, 19900);
-    assert_int_equal(answer(&stage, "it runs", lease, RUNG_RESTART, RUNG_OK),
-                     E_OK);
+    answer(&stage, "it runs", lease, RUNG_RESTART, RUNG_OK);
     stage_restart(&stage);
     (void)chat(&stage);
     stage_wait(&stage, 4000);
@@ -288,8 +281,7 @@ static void c2_a_rung_is_begun_again_after_a_restart(void **state)
     open_stage(&stage, false);
     lease = work(&stage, ALL);
     stage_admin(&stage, CORE_REVOKE, lease, 0, 0);
-    assert_int_equal(
-        answer(&stage, "no engine", lease, RUNG_UNLOAD, RUNG_SKIPPED), E_OK);
+    answer(&stage, "no engine", lease, RUNG_UNLOAD, RUNG_SKIPPED);
     stage_wait(&stage, 1000);
     stage_restart(&stage);
     stage_wait(&stage, 1);
@@ -344,8 +336,7 @@ static void c2_a_frozen_holder_keeps_its_room(void **state)
     open_stage(&stage, false);
     lease = work(&stage, KEPT);
     stage_admin(&stage, CORE_PAUSE, lease, 0, 0);
-    assert_int_equal(answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK),
-                     E_OK);
+    answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK);
     next = chat(&stage);
     assert_int_equal(core_why(stage.rig.core, next, &why), E_OK);
     assert_int_equal(why.wait, CORE_WAIT_FROZEN);
@@ -420,13 +411,11 @@ static void c2_nobody_is_left_frozen(void **state)
     open_stage(&stage, false);
     lease = work(&stage, KEPT);
     stage_admin(&stage, CORE_PAUSE, lease, 0, 0);
-    assert_int_equal(answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK),
-                     E_OK);
+    answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK);
     stage_release(&stage, lease);
     lease = work(&stage, KEPT);
     (void)chat(&stage);
-    assert_int_equal(
-        answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK), E_OK);
+    answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_release(&stage, lease);
     stage_expect(&stage,
                  "[     0] work asks -> lease 1\n"
@@ -466,14 +455,13 @@ static void c2_force_walks_with_its_graces(void **state)
     stage_wait(&stage, 100);
     stage_sample(&stage, 0, 20000);
     (void)chat(&stage);
-    assert_int_equal(answer(&stage, "told", lease, RUNG_TERM, RUNG_OK), E_OK);
+    answer(&stage, "told", lease, RUNG_TERM, RUNG_OK);
     assert_int_equal(core_lease_view(stage.rig.core, lease, &view), E_OK);
     assert_int_equal(view.rung, RUNG_TERM);
     assert_int_equal(view.rung_by_ms, view.rung_at_ms + 4000);
     assert_int_equal(view.guarantee, CORE_SUPERVISED);
     stage_wait(&stage, 4000);
-    assert_int_equal(answer(&stage, "late", lease, RUNG_TERM, RUNG_FAILED),
-                     E_OK);
+    answer(&stage, "late", lease, RUNG_TERM, RUNG_FAILED);
     stage_wait(&stage, 500);
     stage_wait(&stage, 5000);
     stage_expect(&stage,
@@ -531,7 +519,6 @@ static void the_end_of_a_watched_process_counts(void **state)
  * revokes nobody. */
 static void c15_observing_holds_nobody_up(void **state)
 {
-    struct core_event event = {.type = CORE_ADMIN};
     struct core_config config;
     struct core_stats stats;
     struct core_lease_view view;
@@ -542,10 +529,7 @@ static void c15_observing_holds_nobody_up(void **state)
     open_stage(&stage, false);
     config = stage.rig.config;
     config.is_observing = true;
-    event.at_ms = stage.rig.now_ms;
-    event.admin.action = CORE_CONFIGURE;
-    event.admin.config = &config;
-    assert_int_equal(stage_feed(&stage, "it only observes", &event), E_OK);
+    stage_configure(&stage, &config);
     (void)work(&stage, ALL);
     lease = chat(&stage);
     core_stats(stage.rig.core, &stats);
@@ -555,7 +539,7 @@ static void c15_observing_holds_nobody_up(void **state)
     assert_int_equal(view.guarantee, CORE_ADVISORY);
     stage_wait(&stage, 30000);
     stage_expect(&stage,
-                 "[     0] it only observes\n"
+                 "[     0] the operator loads a configuration\n"
                  "[     0] work asks -> lease 1\n"
                  "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] chat asks -> lease 3\n"

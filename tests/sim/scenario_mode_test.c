@@ -32,15 +32,12 @@ put(struct stage *stage, const char *service, uint32_t class_id, uint64_t job)
  * a room that a resume waits for. */
 static void a_sleeper_comes_before_an_offer(void **state)
 {
-    struct core_config config;
     struct stage stage;
     uint64_t work;
     uint64_t chat;
 
     (void)state;
-    stage_config(&config);
-    config.devices[0].is_measured = true;
-    stage_open(&stage, &config);
+    stage_open_measured(&stage);
     stage_stream(&stage, "work", true);
     (void)put(&stage, "files", TRANSCRIPTION, 1);
     stage_sample(&stage, 0, 0);
@@ -229,12 +226,10 @@ static void b11_a_reload_makes_the_settle_time_longer(void **state)
  * renews; not before. */
 static void c15_after_a_bypass_max_hold_counts_again(void **state)
 {
-    struct core_config config;
     struct stage stage;
 
     (void)state;
-    stage_config(&config);
-    stage_open(&stage, &config);
+    stage_open_plain(&stage);
     (void)stage_ask(
         &stage, "work",
         (struct core_request){.class_id = TRANSCRIPTION, .max_hold_ms = 5000});
@@ -288,12 +283,10 @@ static void c15_an_expired_sleeper_just_leaves(void **state)
  * before its end. */
 static void a8_a_drain_outlives_a_shutdown(void **state)
 {
-    struct core_config config;
     struct stage stage;
 
     (void)state;
-    stage_config(&config);
-    stage_open(&stage, &config);
+    stage_open_plain(&stage);
     (void)ask(&stage, "work", TRANSCRIPTION, 0);
     stage_admin(&stage, CORE_DRAIN, 0, 0, 0);
     stage_admin(&stage, CORE_SHUTDOWN, 0, 0, 3000);
@@ -338,12 +331,10 @@ static void expect_no_entry(struct stage *stage)
 /* A8, C15: who stops lets nobody in, not even under bypass. */
 static void a8_a_shutdown_ends_the_waits_under_bypass(void **state)
 {
-    struct core_config config;
     struct stage stage;
 
     (void)state;
-    stage_config(&config);
-    stage_open(&stage, &config);
+    stage_open_plain(&stage);
     (void)put(&stage, "files", TRANSCRIPTION, 1);
     (void)ask(&stage, "work", TRANSCRIPTION, 1000);
     stage_admin(&stage, CORE_BYPASS, 0, 0, 60000);
@@ -410,14 +401,11 @@ static void c12_a_small_device_is_not_kept_for_the_large(void **state)
  * more is used than there is, nothing is granted. */
 static void b11_a_warm_model_is_no_room_where_too_much_is_used(void **state)
 {
-    struct core_config config;
     struct stage stage;
     uint64_t work;
 
     (void)state;
-    stage_config(&config);
-    config.devices[0].is_measured = true;
-    stage_open(&stage, &config);
+    stage_open_measured(&stage);
     stage_sample(&stage, 0, 0);
     work = ask(&stage, "work", TRANSCRIPTION, 23500);
     stage_sample(&stage, 0, 23500);

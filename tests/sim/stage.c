@@ -41,6 +41,23 @@ void stage_open(struct stage *stage, const struct core_config *config)
     rig_init(&stage->rig, config, &alloc_libc, START_MS);
 }
 
+void stage_open_plain(struct stage *stage)
+{
+    struct core_config config;
+
+    stage_config(&config);
+    stage_open(stage, &config);
+}
+
+void stage_open_measured(struct stage *stage)
+{
+    struct core_config config;
+
+    stage_config(&config);
+    config.devices[0].is_measured = true;
+    stage_open(stage, &config);
+}
+
 void stage_close(struct stage *stage)
 {
     rig_release(&stage->rig);
