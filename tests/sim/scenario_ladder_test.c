@@ -55,6 +55,30 @@ static uint64_t work(struct stage *stage, uint32_t ladder)
                                            .is_watched = true});
 }
 
+/* Set the stage, on which `work` holds the GPU, and where it is measured uses
+ * 20,000 MiB of it; the page begins anew. */
+static uint64_t hold(struct stage *stage, uint32_t ladder, bool is_measured)
+{
+    uint64_t lease;
+
+    open_stage(stage, is_measured);
+    lease = work(stage, ladder);
+    if (is_measured) {
+        stage_wait(stage, 100);
+        stage_sample(stage, 0, 20000);
+    }
+    stage_expect(
+        stage,
+        is_measured
+            ? "[     0] gpu 0 uses 0 MiB\n"
+              "[     0] work asks -> lease 1\n"
+              "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
+              "[   100] gpu 0 uses 20000 MiB\n"
+            : "[     0] work asks -> lease 1\n"
+              "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n");
+    return lease;
+}
+
 /* Let `chat` ask for the GPU. */
 static uint64_t chat(struct stage *stage)
 {
@@ -105,10 +129,7 @@ static void c2_a_hung_holder_climbs_every_rung(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, true);
-    lease = work(&stage, ALL);
-    stage_wait(&stage, 100);
-    stage_sample(&stage, 0, 20000);
+    lease = hold(&stage, ALL, true);
     (void)chat(&stage);
     stage_wait(&stage, 10000);
     answer(&stage, "the engine is not there", lease, RUNG_UNLOAD, RUNG_FAILED);
@@ -117,10 +138,6 @@ static void c2_a_hung_holder_climbs_every_rung(void **state)
     stage_wait(&stage, 100);
     stage_sample(&stage, 0, 0);
     stage_expect(&stage,
-                 "[     0] gpu 0 uses 0 MiB\n"
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[   100] gpu 0 uses 20000 MiB\n"
                  "[   100] chat asks -> lease 3\n"
                  "          work lease 1 asked to pause by 10100, for "
                  "lease 3, 23720 MiB\n"
@@ -152,10 +169,7 @@ static void c2_a_checkpointed_holder_comes_back(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, true);
-    lease = work(&stage, KEPT);
-    stage_wait(&stage, 100);
-    stage_sample(&stage, 0, 20000);
+    lease = hold(&stage, KEPT, true);
     first = chat(&stage);
     answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_wait(&stage, 100);
@@ -170,10 +184,6 @@ static void c2_a_checkpointed_holder_comes_back(void **state)
     stage_note(&stage, "its full TTL runs from there");
     stage_wait(&stage, 1);
     stage_expect(&stage,
-                 "[     0] gpu 0 uses 0 MiB\n"
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[   100] gpu 0 uses 20000 MiB\n"
                  "[   100] chat asks -> lease 3\n"
                  "          work lease 1: checkpoint by 3100\n"
                  "          chat lease 3 clearing\n"
@@ -203,16 +213,13 @@ static void c4_a_failed_restore_ends_the_lease(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, KEPT);
+    lease = hold(&stage, KEPT, false);
     first = chat(&stage);
     answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_release(&stage, first);
     undone(&stage, "the restore fails", lease, RUNG_CHECKPOINT, RUNG_FAILED);
     stage_wait(&stage, 5000);
     stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] chat asks -> lease 3\n"
                  "          work lease 1: checkpoint by 3000\n"
                  "          chat lease 3 clearing\n"
@@ -241,33 +248,25 @@ static void b8_a_service_is_restarted_once(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, true);
-    lease = work(&stage, WATCHDOG);
-    stage_wait(&stage, 100);
-    stage_sample(&stage, 0, 20000);
+    lease = hold(&stage, WATCHDOG, true);
     stage_wait(&stage, 19900);
     answer(&stage, "it runs", lease, RUNG_RESTART, RUNG_OK);
     stage_restart(&stage);
     (void)chat(&stage);
     stage_wait(&stage, 4000);
     stage_sample(&stage, 0, 0);
-    stage_expect(&stage,
-                 "[     0] gpu 0 uses 0 MiB\n"
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[   100] gpu 0 uses 20000 MiB\n"
-                 "[ 20000] time\n"
-                 "          work lease 1 revoked (expired)\n"
-                 "          work lease 1: restart by 25000\n"
-                 "          work lease 1 reclaiming\n"
-                 "[ 20000] it runs\n"
-                 "[ 20001] the coordinator starts again\n"
-                 "[ 20001] chat asks -> lease 1000\n"
-                 "          chat lease 1000 clearing\n"
-                 "[ 24001] gpu 0 uses 0 MiB\n"
-                 "          work lease 1 ended\n"
-                 "          chat lease 1000 granted, token 1001, gpu "
-                 "0, 24320 MiB\n");
+    stage_expect(&stage, "[ 20000] time\n"
+                         "          work lease 1 revoked (expired)\n"
+                         "          work lease 1: restart by 25000\n"
+                         "          work lease 1 reclaiming\n"
+                         "[ 20000] it runs\n"
+                         "[ 20001] the coordinator starts again\n"
+                         "[ 20001] chat asks -> lease 1000\n"
+                         "          chat lease 1000 clearing\n"
+                         "[ 24001] gpu 0 uses 0 MiB\n"
+                         "          work lease 1 ended\n"
+                         "          chat lease 1000 granted, token 1001, gpu "
+                         "0, 24320 MiB\n");
     stage_close(&stage);
 }
 
@@ -278,29 +277,25 @@ static void c2_a_rung_is_begun_again_after_a_restart(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, ALL);
+    lease = hold(&stage, ALL, false);
     stage_admin(&stage, CORE_REVOKE, lease, 0, 0);
     answer(&stage, "no engine", lease, RUNG_UNLOAD, RUNG_SKIPPED);
     stage_wait(&stage, 1000);
     stage_restart(&stage);
     stage_wait(&stage, 1);
     stage_gone(&stage, lease);
-    stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[     0] the operator revokes lease 1\n"
-                 "          work lease 1 revoked (operator)\n"
-                 "          work lease 1: unload by 1000\n"
-                 "          work lease 1 reclaiming\n"
-                 "[     0] no engine\n"
-                 "          work lease 1: term by 4000\n"
-                 "[  1001] the coordinator starts again\n"
-                 "[  1001] time\n"
-                 "          work lease 1: term by 5001\n"
-                 "[  1002] work dies with lease 1\n"
-                 "          work lease 1: restart by 6002\n"
-                 "          work lease 1 ended\n");
+    stage_expect(&stage, "[     0] the operator revokes lease 1\n"
+                         "          work lease 1 revoked (operator)\n"
+                         "          work lease 1: unload by 1000\n"
+                         "          work lease 1 reclaiming\n"
+                         "[     0] no engine\n"
+                         "          work lease 1: term by 4000\n"
+                         "[  1001] the coordinator starts again\n"
+                         "[  1001] time\n"
+                         "          work lease 1: term by 5001\n"
+                         "[  1002] work dies with lease 1\n"
+                         "          work lease 1: restart by 6002\n"
+                         "          work lease 1 ended\n");
     stage_close(&stage);
 }
 
@@ -311,15 +306,11 @@ static void c3_a_death_is_no_revocation(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, FORCE);
+    lease = hold(&stage, FORCE, false);
     stage_gone(&stage, lease);
-    stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[     0] work dies with lease 1\n"
-                 "          work lease 1 revoked (gone)\n"
-                 "          work lease 1 ended (gone)\n");
+    stage_expect(&stage, "[     0] work dies with lease 1\n"
+                         "          work lease 1 revoked (gone)\n"
+                         "          work lease 1 ended (gone)\n");
     stage_close(&stage);
 }
 
@@ -333,8 +324,7 @@ static void c2_a_frozen_holder_keeps_its_room(void **state)
     uint64_t next;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, KEPT);
+    lease = hold(&stage, KEPT, false);
     stage_admin(&stage, CORE_PAUSE, lease, 0, 0);
     answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK);
     next = chat(&stage);
@@ -345,8 +335,6 @@ static void c2_a_frozen_holder_keeps_its_room(void **state)
     stage_admin(&stage, CORE_RESUME, lease, 0, 0);
     undone(&stage, "thawed", lease, RUNG_FREEZE, RUNG_OK);
     stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] the operator pauses lease 1\n"
                  "          work lease 1: freeze by 2000\n"
                  "[     0] frozen\n"
@@ -408,8 +396,7 @@ static void c2_nobody_is_left_frozen(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, KEPT);
+    lease = hold(&stage, KEPT, false);
     stage_admin(&stage, CORE_PAUSE, lease, 0, 0);
     answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK);
     stage_release(&stage, lease);
@@ -418,8 +405,6 @@ static void c2_nobody_is_left_frozen(void **state)
     answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_release(&stage, lease);
     stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] the operator pauses lease 1\n"
                  "          work lease 1: freeze by 2000\n"
                  "[     0] frozen\n"
@@ -450,10 +435,7 @@ static void c2_force_walks_with_its_graces(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, true);
-    lease = work(&stage, FORCE);
-    stage_wait(&stage, 100);
-    stage_sample(&stage, 0, 20000);
+    lease = hold(&stage, FORCE, true);
     (void)chat(&stage);
     answer(&stage, "told", lease, RUNG_TERM, RUNG_OK);
     assert_int_equal(core_lease_view(stage.rig.core, lease, &view), E_OK);
@@ -464,24 +446,19 @@ static void c2_force_walks_with_its_graces(void **state)
     answer(&stage, "late", lease, RUNG_TERM, RUNG_FAILED);
     stage_wait(&stage, 500);
     stage_wait(&stage, 5000);
-    stage_expect(&stage,
-                 "[     0] gpu 0 uses 0 MiB\n"
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[   100] gpu 0 uses 20000 MiB\n"
-                 "[   100] chat asks -> lease 3\n"
-                 "          work lease 1 revoked (preempted)\n"
-                 "          work lease 1: term by 4100\n"
-                 "          chat lease 3 clearing\n"
-                 "          work lease 1 reclaiming\n"
-                 "[   100] told\n"
-                 "[  4100] time\n"
-                 "          work lease 1: kill by 4600\n"
-                 "[  4100] late\n"
-                 "[  4600] time\n"
-                 "          work lease 1: restart by 9600\n"
-                 "[  9600] time\n"
-                 "          work lease 1 ended (preempted)\n");
+    stage_expect(&stage, "[   100] chat asks -> lease 3\n"
+                         "          work lease 1 revoked (preempted)\n"
+                         "          work lease 1: term by 4100\n"
+                         "          chat lease 3 clearing\n"
+                         "          work lease 1 reclaiming\n"
+                         "[   100] told\n"
+                         "[  4100] time\n"
+                         "          work lease 1: kill by 4600\n"
+                         "[  4100] late\n"
+                         "[  4600] time\n"
+                         "          work lease 1: restart by 9600\n"
+                         "[  9600] time\n"
+                         "          work lease 1 ended (preempted)\n");
     stage_close(&stage);
 }
 
@@ -493,15 +470,12 @@ static void the_end_of_a_watched_process_counts(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, 0);
+    lease = hold(&stage, 0, false);
     (void)chat(&stage);
     stage_admin(&stage, CORE_REVOKE, lease, 0, 0);
     stage_wait(&stage, 100);
     stage_gone(&stage, lease);
     stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] chat asks -> lease 3\n"
                  "          work lease 1 asked to pause by 10000, for "
                  "lease 3, 23720 MiB\n"
