@@ -1,21 +1,13 @@
 #include "base/log.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* As <syslog.h> numbers them. */
-static const char journal_prefix[][4] = {"<3>", "<4>", "<6>", "<7>"};
-static const char *const word[] = {"error: ", "warning: ", "", "debug: "};
-
-static atomic_int limit = LOG_LEVEL_INFO;
-
-void log_limit(enum log_level level)
-{
-    atomic_store(&limit, (int)level);
-}
+static const char journal_prefix[][4] = {"<3>", "<4>", "<6>"};
+static const char *const word[] = {"error: ", "warning: ", ""};
 
 void log_line(enum log_level level, const char *format, ...)
 {
@@ -24,9 +16,6 @@ void log_line(enum log_level level, const char *format, ...)
     int size;
     int i;
 
-    if ((int)level > atomic_load(&limit)) {
-        return;
-    }
     size = snprintf(line, sizeof line, "%s",
                     getenv("JOURNAL_STREAM") != NULL ? journal_prefix[level]
                                                      : word[level]);

@@ -11,11 +11,7 @@ enum log_level {
     LOG_LEVEL_ERROR,
     LOG_LEVEL_WARN,
     LOG_LEVEL_INFO,
-    LOG_LEVEL_DEBUG,
 };
-
-/* Print messages up to @level from now on; LOG_LEVEL_INFO at the start. */
-void log_limit(enum log_level level);
 
 /* Print one line; control characters in it are shown as '?'. */
 void log_line(enum log_level level, const char *format, ...)
@@ -24,6 +20,5 @@ void log_line(enum log_level level, const char *format, ...)
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 #endif

@@ -9,16 +9,6 @@
  */
 #include "core/parts.h"
 
-static uint32_t above(uint64_t a, uint64_t b)
-{
-    return a > b ? (uint32_t)(a - b) : 0;
-}
-
-static uint32_t smaller(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- Residents -------------------------------------------------------- */
 
 void account_lower_resident(struct device *device,
@@ -32,7 +22,7 @@ void account_lower_resident(struct device *device,
         struct resident resident = device->residents[i];
 
         if (service == 0 || resident.service == service) {
-            uint32_t part = smaller(mib, resident.mib);
+            uint32_t part = mib_smaller(mib, resident.mib);
 
             resident.mib -= part;
             mib -= part;
@@ -81,19 +71,14 @@ void account_set_seat(struct device *device,
     device->charged_mib += account_taken_mib(seat);
 }
 
-static struct seat *seat_at(struct list *at)
-{
-    return CONTAINER_OF(at, struct seat, link);
-}
-
 /* Count @mib more as measured for @seat; no driver's word goes beyond the
  * device. */
 static void measure(struct device *device, struct seat *seat, uint32_t mib)
 {
-    uint32_t room = above(device->config.capacity_mib, seat->measured_mib);
+    uint32_t room = mib_above(device->config.capacity_mib, seat->measured_mib);
 
     account_set_seat(device, seat, seat->share.charge_mib,
-                     seat->measured_mib + smaller(mib, room));
+                     seat->measured_mib + mib_smaller(mib, room));
 }
 
 static void forget_measured(struct device *device)
@@ -119,9 +104,9 @@ static void estimate(struct device *device)
         device->attributed_at_ms = 0;
         forget_measured(device);
     }
-    excess = above(device->used_mib, device->charged_mib);
-    allowed = above(excess, device->unleased_mib);
-    account_lower_resident(device, 0, above(residents, allowed));
+    excess = mib_above(device->used_mib, device->charged_mib);
+    allowed = mib_above(excess, device->unleased_mib);
+    account_lower_resident(device, 0, mib_above(residents, allowed));
     unleased = excess - device_resident_mib(device, 0, true);
     /* Holders may use less than they are charged, and so hide what is
      * unleased: it is only believed to be gone while nobody holds. */
@@ -129,7 +114,8 @@ static void estimate(struct device *device)
         !device_is_held(device, NULL, true)) {
         device->unleased_mib = unleased;
     } else {
-        device->unleased_mib = smaller(device->unleased_mib, device->used_mib);
+        device->unleased_mib =
+            mib_smaller(device->unleased_mib, device->used_mib);
     }
 }
 
@@ -182,7 +168,8 @@ static void sort_usages(struct core *core,
     for (i = 0; i < event->report.usage_count; i++) {
         const struct core_usage *usage = &event->report.usages[i];
         const struct lease *lease = lease_find(core, usage->lease);
-        uint32_t mib = smaller(usage->used_mib, device->config.capacity_mib);
+        uint32_t mib =
+            mib_smaller(usage->used_mib, device->config.capacity_mib);
         struct seat *seat =
             lease == NULL ? NULL : device_seat_of(device, lease);
 
@@ -214,10 +201,10 @@ fill_seats(struct device *device, struct pools *pools, bool are_leaving)
     LIST_EACH (at, &device->seats) {
         struct seat *seat = seat_at(at);
         uint32_t *pool = pool_find(pools, seat->lease->row.service);
-        uint32_t part = above(seat->share.charge_mib, seat->measured_mib);
+        uint32_t part = mib_above(seat->share.charge_mib, seat->measured_mib);
 
         if (pool != NULL && is_leaving(seat->lease) == are_leaving) {
-            part = smaller(part, *pool);
+            part = mib_smaller(part, *pool);
             *pool -= part;
             measure(device, seat, part);
         }
@@ -274,7 +261,7 @@ static uint64_t measured_mib(const struct device *device)
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        sum += CONTAINER_OF(at, struct seat, link)->measured_mib;
+        sum += seat_at(at)->measured_mib;
     }
     return sum;
 }
@@ -297,7 +284,7 @@ static void attribute(struct core *core,
     fill_seats(device, &pools, true);
     overfill_seats(device, &pools);
     settle_residents(device, &pools);
-    unnamed = above(device->used_mib, measured_mib(device));
+    unnamed = mib_above(device->used_mib, measured_mib(device));
     device->unleased_mib = pools.nobodys_mib > device->config.capacity_mib
                                ? device->config.capacity_mib
                                : (uint32_t)pools.nobodys_mib;
@@ -340,6 +327,6 @@ void account_disown(struct device *device)
 
     if (device->config.is_measured &&
         device->used_mib > known + device->unleased_mib) {
-        device->unleased_mib = above(device->used_mib, known);
+        device->unleased_mib = mib_above(device->used_mib, known);
     }
 }

@@ -140,13 +140,8 @@ static int reconfigure(struct core *core, const struct core_config *config)
 
 /* ---- One lease -------------------------------------------------------- */
 
-static int revoke(struct core *core, uint64_t id)
+static int revoke(struct core *core, struct lease *lease)
 {
-    struct lease *lease = lease_find(core, id);
-
-    if (lease == NULL) {
-        return core_ended(core, id) == NULL ? E_NOT_FOUND : E_ENDED;
-    }
     if (lease_is_waiter(lease)) {
         waiter_refuse(core, lease, E_REVOKED, CORE_REASON_OPERATOR, false);
     } else if (lease->row.state == LEASE_RECLAIMING) {
@@ -157,29 +152,29 @@ static int revoke(struct core *core, uint64_t id)
     return E_OK;
 }
 
-static int pause(struct core *core, uint64_t id, bool is_resume)
+static bool is_paused(const struct lease *lease)
 {
-    struct lease *lease = lease_find(core, id);
-    bool is_paused;
+    return lease_is_sleeper(lease) || lease->row.state == LEASE_PAUSING;
+}
 
-    if (lease == NULL) {
-        return core_ended(core, id) == NULL ? E_NOT_FOUND : E_ENDED;
+static int resume(struct core *core, struct lease *lease)
+{
+    if (!is_paused(lease)) {
+        return E_STATE;
     }
-    is_paused = lease_is_sleeper(lease) || lease->row.state == LEASE_PAUSING;
-    if (is_resume) {
-        if (!is_paused) {
-            return E_STATE;
-        }
-        lease->row.flags &= ~(uint32_t)CORE_ROW_OPERATOR_PAUSED;
-        lease_touch(core, lease);
-        return E_OK;
-    }
-    if (!is_paused) {
+    lease->row.flags &= ~(uint32_t)CORE_ROW_OPERATOR_PAUSED;
+    lease_touch(core, lease);
+    return E_OK;
+}
+
+static int pause(struct core *core, struct lease *lease)
+{
+    if (!is_paused(lease)) {
         /* Who did not offer to pause would answer "error" and lose its lease.
          */
         if (lease->row.state != LEASE_HELD || walk_is_undoing(lease) ||
             (lease->row.flags & CORE_ROW_PREEMPTIBLE) == 0 ||
-            !walk_can_pause(lease) || !lease_can_hear(core, lease)) {
+            !walk_can_pause(lease, false) || !lease_can_hear(core, lease)) {
             return E_STATE;
         }
         victim_pause(core, lease, NULL);
@@ -189,14 +184,33 @@ static int pause(struct core *core, uint64_t id, bool is_resume)
     return E_OK;
 }
 
-static int thaw(struct core *core, uint64_t id)
+/* Do to a lease what @event says. */
+static int act_on_lease(struct core *core, const struct core_event *event)
 {
+    uint64_t id = event->admin.lease;
     struct lease *lease = lease_find(core, id);
 
     if (lease == NULL) {
         return core_ended(core, id) == NULL ? E_NOT_FOUND : E_ENDED;
     }
-    return walk_thaw(core, lease);
+    switch (event->admin.action) {
+    case CORE_REVOKE:
+        return revoke(core, lease);
+    case CORE_PAUSE:
+        return pause(core, lease);
+    case CORE_RESUME:
+        return resume(core, lease);
+    case CORE_THAW:
+        return answer_thaw(core, lease);
+    case CORE_DRAIN:
+    case CORE_UNDRAIN:
+    case CORE_BYPASS:
+    case CORE_SHUTDOWN:
+    case CORE_CONFIGURE:
+    case CORE_NUMBERS:
+        break;
+    }
+    return E_INVALID;
 }
 
 /* ---- Modes ------------------------------------------------------------ */
@@ -298,15 +312,10 @@ int admin_step(struct core *core, const struct core_event *event)
         drain(core, event->admin.devices, event->admin.action == CORE_DRAIN);
         break;
     case CORE_REVOKE:
-        rc = revoke(core, event->admin.lease);
-        break;
     case CORE_PAUSE:
     case CORE_RESUME:
-        rc =
-            pause(core, event->admin.lease, event->admin.action == CORE_RESUME);
-        break;
     case CORE_THAW:
-        rc = thaw(core, event->admin.lease);
+        rc = act_on_lease(core, event);
         break;
     case CORE_BYPASS:
         bypass(core, event->admin.until_ms);

@@ -125,7 +125,7 @@ static void answer_force(struct core *core,
     }
 }
 
-int walk_answer(struct core *core, const struct core_event *event)
+int answer_rung(struct core *core, const struct core_event *event)
 {
     struct lease *lease = NULL;
     enum rung rung = event->rung.rung;
@@ -170,7 +170,7 @@ int walk_answer(struct core *core, const struct core_event *event)
 
 /* ---- Hands ------------------------------------------------------------ */
 
-int walk_thaw(struct core *core, struct lease *lease)
+int answer_thaw(struct core *core, struct lease *lease)
 {
     if (lease_is_waiter(lease) || !walk_stands_still(lease)) {
         return E_STATE;
@@ -184,7 +184,7 @@ int walk_thaw(struct core *core, struct lease *lease)
     return E_OK;
 }
 
-int walk_watch(struct core *core, const struct core_event *event)
+int answer_watch(struct core *core, const struct core_event *event)
 {
     struct lease *lease = lease_find(core, event->watch.lease);
 

@@ -194,7 +194,7 @@ static void check_device(const struct core *core, const struct device *device)
     bool bypassed = false;
 
     LIST_EACH (at, &device->seats) {
-        const struct seat *seat = CONTAINER_OF(at, struct seat, link);
+        const struct seat *seat = seat_at(at);
 
         assert(seat->device == device->index);
         assert(seat->lease->row.token > token);

@@ -242,9 +242,9 @@ static int apply(struct core *core, const struct core_event *event)
     case CORE_PROCESS_GONE:
         return holder_process_gone(core, event);
     case CORE_WATCH:
-        return walk_watch(core, event);
+        return answer_watch(core, event);
     case CORE_RUNG:
-        return walk_answer(core, event);
+        return answer_rung(core, event);
     case CORE_ADMIN:
         return admin_step(core, event);
     case CORE_RESTORE:

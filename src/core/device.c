@@ -8,26 +8,6 @@
 
 #include <assert.h>
 
-static uint32_t above(uint64_t a, uint64_t b)
-{
-    return a > b ? (uint32_t)(a - b) : 0;
-}
-
-static uint32_t smaller(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint32_t larger(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
-static struct seat *seat_at(struct list *at)
-{
-    return CONTAINER_OF(at, struct seat, link);
-}
-
 static struct device *seat_device(struct core *core, const struct seat *seat)
 {
     return &core->devices[seat->device];
@@ -86,7 +66,7 @@ static uint64_t taken_mib(const struct device *device)
 
 uint32_t device_room_mib(const struct device *device, uint64_t more_mib)
 {
-    return above(device_size_mib(device) + more_mib, taken_mib(device));
+    return mib_above(device_size_mib(device) + more_mib, taken_mib(device));
 }
 
 uint64_t device_lack_mib(const struct device *device,
@@ -110,11 +90,12 @@ uint32_t device_freeing_mib(const struct device *device)
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct seat *seat = CONTAINER_OF(at, struct seat, link);
+        const struct seat *seat = seat_at(at);
 
         if (seat->lease->row.state == LEASE_PAUSING ||
             seat->lease->row.state == LEASE_RECLAIMING) {
-            sum += above(account_taken_mib(seat), device->config.residue_mib);
+            sum +=
+                mib_above(account_taken_mib(seat), device->config.residue_mib);
         }
     }
     return sum;
@@ -140,9 +121,9 @@ uint32_t device_exclusive_mib(const struct device *device,
     uint64_t taken = (uint64_t)device->charged_mib + device->unleased_mib +
                      device_resident_mib(device, lease->row.service, true);
 
-    return above((uint64_t)device_size_mib(device) +
-                     device_charge_of(device, lease),
-                 taken);
+    return mib_above((uint64_t)device_size_mib(device) +
+                         device_charge_of(device, lease),
+                     taken);
 }
 
 static void seat_take(struct core *core, struct seat *seat, uint32_t charge_mib)
@@ -164,7 +145,7 @@ static void seat_take(struct core *core, struct seat *seat, uint32_t charge_mib)
     }
     list_append(behind, &seat->link);
     account_lower_resident(device, seat->lease->row.service,
-                           above(account_taken_mib(seat), before));
+                           mib_above(account_taken_mib(seat), before));
 }
 
 void device_charge(struct core *core, struct lease *lease, uint64_t set)
@@ -186,7 +167,7 @@ void device_charge(struct core *core, struct lease *lease, uint64_t set)
         assert(!list_is_linked(&seat->link) || seat->device == index);
         charge = lease_is_exclusive(lease) ? device_exclusive_mib(device, lease)
                                            : device_need_mib(device, lease);
-        charge = smaller(charge, device_size_mib(device));
+        charge = mib_smaller(charge, device_size_mib(device));
         seat->device = index;
         seat_take(core, seat, charge);
     }
@@ -206,8 +187,9 @@ void device_note_shares(struct lease *lease)
     for (i = 0; i < row->gpus; i++) {
         const struct core_share *share = &lease->seats[i].share;
 
-        row->charge_mib = larger(row->charge_mib, share->charge_mib);
-        row->footprint_mib = larger(row->footprint_mib, share->footprint_mib);
+        row->charge_mib = mib_larger(row->charge_mib, share->charge_mib);
+        row->footprint_mib =
+            mib_larger(row->footprint_mib, share->footprint_mib);
         if (shares != NULL) {
             shares[i] = *share;
         }
@@ -237,9 +219,9 @@ void device_charge_again(struct core *core, struct lease *lease)
         seat->device = i;
         seat->share.footprint_mib = share.footprint_mib;
         /* Beyond the size, too: a reload may have made it smaller since. */
-        seat_take(
-            core, seat,
-            smaller(share.charge_mib, core->devices[i].config.capacity_mib));
+        seat_take(core, seat,
+                  mib_smaller(share.charge_mib,
+                              core->devices[i].config.capacity_mib));
         device_tolerate(&core->devices[i]);
     }
     device_note_shares(lease);
@@ -253,7 +235,7 @@ uint32_t device_used_by(const struct device *device, const struct lease *lease)
     if (device->attributed_at_ms != 0) {
         return seat == NULL ? 0 : seat->measured_mib;
     }
-    return device->config.is_measured ? above(device->used_mib, others) : 0;
+    return device->config.is_measured ? mib_above(device->used_mib, others) : 0;
 }
 
 void device_charge_residue(struct core *core,
@@ -266,10 +248,10 @@ void device_charge_residue(struct core *core,
         struct seat *seat = &lease->seats[i];
         struct device *device = seat_device(core, seat);
         uint32_t used = device_used_by(device, lease);
-        uint32_t charge = larger(used, kept_mib);
+        uint32_t charge = mib_larger(used, kept_mib);
 
-        charge = smaller(charge, device->config.residue_mib);
-        charge = smaller(charge, seat->share.charge_mib);
+        charge = mib_smaller(charge, device->config.residue_mib);
+        charge = mib_smaller(charge, seat->share.charge_mib);
         account_set_seat(device, seat, charge, seat->measured_mib);
     }
     device_note_shares(lease);
@@ -320,9 +302,9 @@ uint32_t device_release_mib(const struct core *core, const struct lease *lease)
     for (i = 0; i < lease->row.gpus; i++) {
         const struct seat *seat = &lease->seats[i];
 
-        most =
-            larger(most, above(account_taken_mib(seat),
-                               core->config.devices[seat->device].residue_mib));
+        most = mib_larger(
+            most, mib_above(account_taken_mib(seat),
+                            core->config.devices[seat->device].residue_mib));
     }
     return most;
 }
@@ -348,7 +330,7 @@ bool device_is_held(const struct device *device,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+        const struct lease *lease = seat_at(at)->lease;
 
         if (lease != but && (is_any || lease_is_exclusive(lease)) &&
             occupies(device, lease)) {
@@ -375,13 +357,13 @@ static uint32_t ceiling_mib(const struct device *device,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct seat *other = CONTAINER_OF(at, struct seat, link);
+        const struct seat *other = seat_at(at);
 
         if (other != seat && lease_is_sleeper(other->lease)) {
             kept += account_taken_mib(other);
         }
     }
-    return above(device_size_mib(device), kept);
+    return mib_above(device_size_mib(device), kept);
 }
 
 uint32_t device_need_mib(const struct device *device, const struct lease *lease)
@@ -397,8 +379,8 @@ uint32_t device_need_mib(const struct device *device, const struct lease *lease)
     if (footprint <= lease->row.vram_mib) {
         return lease->row.vram_mib;
     }
-    return larger(lease->row.vram_mib,
-                  smaller(footprint, ceiling_mib(device, seat)));
+    return mib_larger(lease->row.vram_mib,
+                      mib_smaller(footprint, ceiling_mib(device, seat)));
 }
 
 uint32_t device_resume_mib(const struct core *core,
@@ -413,9 +395,9 @@ uint32_t device_resume_mib(const struct core *core,
     if (footprint == 0 || percent == 0) {
         return footprint;
     }
-    margin = larger(margin, RESUME_MARGIN_MIB);
-    return larger(footprint,
-                  smaller(footprint + margin, ceiling_mib(device, seat)));
+    margin = mib_larger(margin, RESUME_MARGIN_MIB);
+    return mib_larger(
+        footprint, mib_smaller(footprint + margin, ceiling_mib(device, seat)));
 }
 
 bool device_is_warm(const struct core *core,
@@ -454,7 +436,7 @@ bool device_is_clear_of(const struct core *core,
         if (device->config.is_measured &&
             (sampled_at_ms <= since_ms ||
              device_used_by(device, lease) >
-                 larger(kept_mib, device->config.residue_mib))) {
+                 mib_larger(kept_mib, device->config.residue_mib))) {
             return false;
         }
     }
@@ -499,7 +481,7 @@ bool device_wants_samples(const struct device *device)
         return true;
     }
     LIST_EACH (at, &device->seats) {
-        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+        const struct lease *lease = seat_at(at)->lease;
 
         if (lease->row.state == LEASE_RECLAIMING ||
             (lease->row.state == LEASE_PAUSING && lease->acked_at_ms != 0)) {

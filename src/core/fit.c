@@ -3,11 +3,6 @@
 
 #include <assert.h>
 
-static uint32_t smaller(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 static bool keeps_seat_for(const struct core *core,
                            const struct device *device,
                            const struct lease *lease)
@@ -26,10 +21,10 @@ open_mib(const struct device *device, uint32_t warm_mib, uint32_t own_mib)
     case DEVICE_OPEN:
         return device_room_mib(device, (uint64_t)warm_mib + own_mib);
     case DEVICE_RESERVED:
-        return smaller(device->left_mib + own_mib,
-                       device_room_mib(device, own_mib));
+        return mib_smaller(device->left_mib + own_mib,
+                           device_room_mib(device, own_mib));
     case DEVICE_RESERVED_OVERDUE:
-        return smaller(own_mib, device_room_mib(device, own_mib));
+        return mib_smaller(own_mib, device_room_mib(device, own_mib));
     }
     return 0;
 }

@@ -189,9 +189,7 @@ void holder_take_back(struct core *core,
                       struct lease *lease,
                       enum core_reason reason)
 {
-    bool is_forced =
-        reason != CORE_REASON_GONE && walk_has_force(lease) &&
-        !(bypass_is_lenient(core) && reason == CORE_REASON_EXPIRED);
+    bool is_forced = reason != CORE_REASON_GONE && walk_has_force(lease);
 
     if (lease_holds(lease) || is_forced || has_vram(core, lease)) {
         holder_reclaim(core, lease, reason);
@@ -243,6 +241,8 @@ void holder_settle(struct core *core)
 static bool was_taken_back(enum core_reason reason)
 {
     switch (reason) {
+    case CORE_REASON_NONE: /* Taken back before a restart: rows keep no
+                              reason. */
     case CORE_REASON_EXPIRED:
     case CORE_REASON_MAX_HOLD:
     case CORE_REASON_PAUSE_LATE:
@@ -251,7 +251,6 @@ static bool was_taken_back(enum core_reason reason)
     case CORE_REASON_PREEMPTED:
     case CORE_REASON_RESTORE_FAILED:
         return true;
-    case CORE_REASON_NONE:
     case CORE_REASON_RELEASED:
     case CORE_REASON_CANCELLED:
     case CORE_REASON_TIMEOUT:
@@ -535,7 +534,11 @@ void holder_due(struct core *core, struct lease *lease)
         break;
     case LEASE_CLEARING:
     case LEASE_PAUSED:
-        holder_take_back(core, lease, CORE_REASON_EXPIRED);
+        if (bypass_is_lenient(core)) {
+            give_back(core, lease, CORE_REASON_EXPIRED);
+        } else {
+            holder_take_back(core, lease, CORE_REASON_EXPIRED);
+        }
         break;
     case LEASE_AWAY:
     case LEASE_QUEUED:

@@ -6,6 +6,7 @@
 #ifndef GPUCOORD_CORE_PARTS_H
 #define GPUCOORD_CORE_PARTS_H
 
+#include "core/mib.h"
 #include "core/state.h"
 
 /* ---- lease.c: states, lists, timers ----------------------------------- */
@@ -409,8 +410,11 @@ void holder_extend(struct core *core, struct lease *lease);
 /* Pack ladder @ladder, 0 or CORE_LADDER(i), for a row. */
 uint32_t walk_pack(const struct core *core, uint32_t ladder);
 
-/* Say whether @lease can be paused at all / taken back by more than words. */
-bool walk_can_pause(const struct lease *lease);
+/* Say whether @lease can be paused at all; @makes_room: for somebody who needs
+ * its room. */
+bool walk_can_pause(const struct lease *lease, bool makes_room);
+
+/* Say whether @lease can be taken back by more than words. */
 bool walk_has_force(const struct lease *lease);
 
 /* Say whether the coordinator keeps the processes of @lease from running: its
@@ -467,19 +471,19 @@ bool walk_due(struct core *core, struct lease *lease);
 /* @lease came back from the store: set what is left of its rung. */
 void walk_restore(struct core *core, struct lease *lease);
 
-/* ---- answer.c: what came of rungs -------------------------------------- */
+/* ---- answer.c: what came of rungs, and of processes --------------------- */
 
 /* An operator let the processes of @lease run.
  *
  * Errors:
  *   E_STATE  they were not kept from it.
  */
-MUST_USE int walk_thaw(struct core *core, struct lease *lease);
+MUST_USE int answer_thaw(struct core *core, struct lease *lease);
 
 /* Apply CORE_RUNG and CORE_WATCH.  Errors: as core_step(), nothing has changed.
  */
-MUST_USE int walk_answer(struct core *core, const struct core_event *event);
-MUST_USE int walk_watch(struct core *core, const struct core_event *event);
+MUST_USE int answer_rung(struct core *core, const struct core_event *event);
+MUST_USE int answer_watch(struct core *core, const struct core_event *event);
 
 /* ---- waiter.c --------------------------------------------------------- */
 

@@ -219,7 +219,7 @@ static void offer(struct core *core, struct class *class)
     uint32_t count = 0;
     uint32_t i;
 
-    bool anyhow = core->config.is_observing;
+    bool anyhow = core->config.is_observing && !core->is_stopping;
 
     if (lease == NULL || (!anyhow && policy_is_limited(core, class))) {
         return;
@@ -278,7 +278,8 @@ void pass_run(struct core *core)
     if (core->waiter_count + core->sleeper_count == 0) {
         return;
     }
-    if (core->config.is_observing && core->bypass_until_ms == 0) {
+    if (core->config.is_observing && core->bypass_until_ms == 0 &&
+        !core->is_stopping) {
         bypass_observe(core);
         finish(core);
         return;

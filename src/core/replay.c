@@ -8,6 +8,20 @@
 
 /* ---- Restore ---------------------------------------------------------- */
 
+/* Say whether the rung of a row is one that its state walks: it is begun once
+ * more, so a damaged one would end somebody who was to pause. */
+static bool is_rung_sane(const struct core_lease_row *row)
+{
+    enum rung rung = (enum rung)row->rung;
+
+    if (rung >= RUNGS) {
+        return false;
+    }
+    return rung == RUNG_NONE ||
+           ((row->state != LEASE_PAUSING || rung_pauses(rung)) &&
+            (row->state != LEASE_RECLAIMING || rung_reclaims(rung)));
+}
+
 static bool is_sane(const struct core *core, const struct core_lease_row *row)
 {
     uint64_t all = core_all_devices(core);
@@ -23,7 +37,7 @@ static bool is_sane(const struct core *core, const struct core_lease_row *row)
             (uint32_t)__builtin_popcountll(row->granted) == row->gpus) &&
            (granted || row->state <= LEASE_CLEARING) &&
            (row->rungs == 0 || ladder_is_packed(row->rungs)) &&
-           row->rung < RUNGS;
+           is_rung_sane(row);
 }
 
 /* The state a row comes back in. */

@@ -41,6 +41,12 @@ struct seat {
     uint32_t measured_mib; /* In use, where samples name their users. */
 };
 
+/* Return the seat whose link on its device's list is @at. */
+static inline struct seat *seat_at(const struct list *at)
+{
+    return CONTAINER_OF(at, struct seat, link);
+}
+
 struct lease {
     struct core_lease_row row; /* .state is the present state. */
     struct class *class;

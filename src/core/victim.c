@@ -6,16 +6,12 @@
  */
 #include "core/parts.h"
 
-static uint32_t above(uint64_t a, uint64_t b)
-{
-    return a > b ? (uint32_t)(a - b) : 0;
-}
-
 /* What @lease would give back on @device. */
 static uint32_t gives_mib(const struct device *device,
                           const struct lease *lease)
 {
-    return above(device_charge_of(device, lease), device->config.residue_mib);
+    return mib_above(device_charge_of(device, lease),
+                     device->config.residue_mib);
 }
 
 static bool
@@ -29,7 +25,8 @@ is_victim(struct core *core, const struct lease *holder, uint32_t priority)
         !lease_can_hear(core, holder)) {
         return false;
     }
-    if (!walk_can_pause(holder) && holder->row.granted_at_ms == core->now_ms) {
+    if (!walk_can_pause(holder, true) &&
+        holder->row.granted_at_ms == core->now_ms) {
         /* A grant leaves before its end does. */
         pass_wake(core, core->now_ms + 1);
         return false;
@@ -112,7 +109,7 @@ static struct lease *gather(struct core *core,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+        struct lease *lease = seat_at(at)->lease;
 
         if (is_victim(core, lease, priority)) {
             levels[lease_priority(lease)] += gives_mib(device, lease);
@@ -253,7 +250,7 @@ static bool has_stayer(struct core *core,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct lease *holder = CONTAINER_OF(at, struct seat, link)->lease;
+        const struct lease *holder = seat_at(at)->lease;
 
         if (holder != lease && device_is_frozen(device, holder)) {
             return true;
@@ -379,7 +376,7 @@ static void tell_residents(struct core *core,
         if (!all && lack == 0) {
             return;
         }
-        lack = above(lack, resident->mib);
+        lack = mib_above(lack, resident->mib);
         if (resident->until_ms == 0 && core_has_room(core)) {
             tell_resident(core, device, resident, lease);
         }
@@ -425,7 +422,7 @@ void victim_ask(struct core *core, struct device *device, struct lease *lease)
     if (all) {
         victims = gather(core, device, priority, levels);
         for (level = 0; level < CORE_PRIORITIES; level++) {
-            lack = above(lack, levels[level]);
+            lack = mib_above(lack, levels[level]);
         }
     } else if (lack > warm) {
         victims = choose(core, device, priority, lack - warm);

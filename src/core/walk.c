@@ -85,19 +85,20 @@ uint32_t walk_pack(const struct core *core, uint32_t ladder)
 
 /* The next rung of a pause above @after: who needs room is not helped by a
  * freeze. */
-static enum rung next_pause(const struct lease *lease, enum rung after)
+static enum rung
+next_pause(const struct lease *lease, enum rung after, bool makes_room)
 {
     enum rung next = ladder_next_pause(lease->row.rungs, after);
 
-    if (next == RUNG_FREEZE && lease->requester != 0) {
+    if (next == RUNG_FREEZE && makes_room) {
         next = ladder_next_pause(lease->row.rungs, next);
     }
     return next;
 }
 
-bool walk_can_pause(const struct lease *lease)
+bool walk_can_pause(const struct lease *lease, bool makes_room)
 {
-    return ladder_next_pause(lease->row.rungs, RUNG_NONE) != RUNG_NONE;
+    return next_pause(lease, RUNG_NONE, makes_room) != RUNG_NONE;
 }
 
 bool walk_has_force(const struct lease *lease)
@@ -152,7 +153,7 @@ void walk_pause(struct core *core,
     lease->kept_mib = 0;
     lease->reason = CORE_REASON_NONE;
     lease->requester = requester == NULL ? 0 : requester->row.id;
-    first = next_pause(lease, RUNG_NONE);
+    first = next_pause(lease, RUNG_NONE, requester != NULL);
     if (first == RUNG_NONE) {
         holder_reclaim(core, lease, CORE_REASON_PREEMPTED);
         return;
@@ -166,7 +167,8 @@ void walk_pause_next(struct core *core,
                      struct lease *lease,
                      enum core_reason reason)
 {
-    enum rung next = next_pause(lease, walk_begun(lease));
+    enum rung next =
+        next_pause(lease, walk_begun(lease), lease->requester != 0);
 
     lease->acked_at_ms = 0;
     lease->kept_mib = 0;

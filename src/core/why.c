@@ -40,7 +40,7 @@ static const struct lease *on_device(const struct device *device,
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+        const struct lease *lease = seat_at(at)->lease;
 
         if ((states & (1u << lease->row.state)) != 0) {
             return lease;
@@ -119,7 +119,7 @@ static const struct lease *frozen_on(const struct device *device)
     const struct list *at;
 
     LIST_EACH (at, &device->seats) {
-        const struct lease *lease = CONTAINER_OF(at, struct seat, link)->lease;
+        const struct lease *lease = seat_at(at)->lease;
 
         if (device_is_frozen(device, lease)) {
             return lease;

@@ -278,15 +278,6 @@ void api_write_renewed(struct buf *out,
 /* Append the data of a control stream's event: one line of JSON. */
 void api_write_control(struct buf *out, const struct api_control *control);
 
-/* Append a problem document (RFC 9457) for @code, whose status is
- * err_http(@code).  @detail and @field may be NULL; @retry_after_ms 0 is left
- * out. */
-void api_problem(struct buf *out,
-                 int code,
-                 const char *detail,
-                 const char *field,
-                 uint64_t retry_after_ms);
-
 /* ---- The client's side ------------------------------------------------ */
 
 /* Append the body of @request: the fields that are given. */
@@ -299,8 +290,8 @@ void api_write_renew(struct buf *out,
                      uint64_t token,
                      uint32_t watch_pid);
 
-/* Append the body of a release, a cancellation, or a renewal that keeps its
- * ttl; @token 0 is left out: {"lease","token"}. */
+/* Append the body of a release or a cancellation; @token 0 is left out:
+ * {"lease","token"}. */
 void api_write_lease(struct buf *out, uint64_t lease, uint64_t token);
 
 /* Append the body of @ack. */

@@ -32,8 +32,9 @@ static void put_devices(struct buf *out, const struct api_devices *devices)
 /* Append the ladder @rungs, packed. */
 static void put_rungs(struct buf *out, uint32_t rungs)
 {
-    const char *before = ",\"ladder\":[";
+    const char *before = "";
 
+    buf_text(out, ",\"ladder\":[");
     for (int rung = RUNG_NONE + 1; rung < RUNGS; rung++) {
         if (ladder_has(rungs, (enum rung)rung)) {
             buf_text(out, before);

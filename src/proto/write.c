@@ -1,5 +1,5 @@
-/* Answers, commands and problem documents, straight into the buffer: the
- * shapes are fixed, so only the texts need care. */
+/* Answers and commands, straight into the buffer: the shapes are fixed, so only
+ * the texts need care. */
 #include "proto/api.h"
 
 #include "proto/put.h"
@@ -134,28 +134,6 @@ void api_write_control(struct buf *out, const struct api_control *control)
         break;
     case API_CONTROLS:
         break;
-    }
-    buf_byte(out, '}');
-}
-
-void api_problem(struct buf *out,
-                 int code,
-                 const char *detail,
-                 const char *field,
-                 uint64_t retry_after_ms)
-{
-    buf_text(out, "{\"type\":\"/");
-    buf_text(out, err_type(code));
-    put_text(out, "\",\"title\":", err_text(code));
-    put_number(out, ",\"status\":", (uint64_t)err_http(code));
-    if (detail != NULL) {
-        put_text(out, ",\"detail\":", detail);
-    }
-    if (field != NULL && field[0] != '\0') {
-        put_text(out, ",\"field\":", field);
-    }
-    if (retry_after_ms != 0) {
-        put_number(out, ",\"retry_after_ms\":", retry_after_ms);
     }
     buf_byte(out, '}');
 }

@@ -94,8 +94,8 @@ static void write_pid(int fd)
     int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
 
     if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)size, 0) != size) {
-        log_debug("cannot write the process id beside the store: %s",
-                  strerror(errno));
+        log_warn("cannot write the process id beside the store: %s",
+                 strerror(errno));
     }
 }
 

@@ -1,5 +1,6 @@
 /* Any bytes as any body: nothing crashes, every refusal says why in valid
  * JSON, and what is accepted survives being written and read again. */
+#include "http/problem.h"
 #include "proto/api.h"
 
 #include <assert.h>
@@ -9,12 +10,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* The refusal as the daemon would send it is an answer a client can read. */
 static void check_refusal(const struct api_error *error)
 {
+    const struct http_problem problem = {
+        .code = error->code, .detail = error->detail, .field = error->field};
     struct api_answer answer;
     struct buf out;
 
     assert(error->detail[0] != '\0');
     buf_init(&out, 0);
-    api_problem(&out, error->code, error->detail, error->field, 0);
+    http_problem_write(&problem, &out);
     assert(api_parse_answer(out.data, out.size, &answer) == E_OK);
     assert(strcmp(answer.detail, error->detail) == 0);
     buf_release(&out);

@@ -151,7 +151,6 @@ static void feed_admin(struct ref *ref, const struct core_event *event)
     case CORE_RESUME:
         ref_resume(ref, event->admin.lease);
         break;
-    case CORE_THAW:
     case CORE_BYPASS:
         ref_bypass(ref, event->admin.until_ms);
         break;
@@ -162,6 +161,7 @@ static void feed_admin(struct ref *ref, const struct core_event *event)
         settings_of(event->admin.config, &settings);
         ref_configure(ref, &settings);
         break;
+    case CORE_THAW: /* The reference has no ladder. */
     case CORE_NUMBERS:
         break;
     }

@@ -11,7 +11,8 @@ enum {
     ALL = CORE_LADDER(0), /* Every rung. */
     KEPT = CORE_LADDER(1),
     FORCE = CORE_LADDER(2),
-    WATCHDOG = CORE_LADDER(3)
+    WATCHDOG = CORE_LADDER(3),
+    FREEZE = CORE_LADDER(4)
 };
 
 static void open_stage(struct stage *stage, bool is_measured)
@@ -20,7 +21,7 @@ static void open_stage(struct stage *stage, bool is_measured)
 
     stage_config(&config);
     config.devices[0].is_measured = is_measured;
-    config.ladder_count = 4;
+    config.ladder_count = 5;
     config.ladders[0] = (struct core_ladder){7,
                                              {{RUNG_ASK, 0},
                                               {RUNG_UNLOAD, 1000},
@@ -35,6 +36,7 @@ static void open_stage(struct stage *stage, bool is_measured)
         3, {{RUNG_TERM, 4000}, {RUNG_KILL, 500}, {RUNG_RESTART, 0}}};
     config.ladders[3] =
         (struct core_ladder){2, {{RUNG_ASK, 0}, {RUNG_RESTART, 0}}};
+    config.ladders[4] = (struct core_ladder){1, {{RUNG_FREEZE, 2000}}};
     stage_open(stage, &config);
     if (is_measured) {
         stage_sample(stage, 0, 0);
@@ -53,48 +55,70 @@ static uint64_t work(struct stage *stage, uint32_t ladder)
                                            .is_watched = true});
 }
 
+/* Set the stage, on which `work` holds the GPU, and where it is measured uses
+ * 20,000 MiB of it; the page begins anew. */
+static uint64_t hold(struct stage *stage, uint32_t ladder, bool is_measured)
+{
+    uint64_t lease;
+
+    open_stage(stage, is_measured);
+    lease = work(stage, ladder);
+    if (is_measured) {
+        stage_wait(stage, 100);
+        stage_sample(stage, 0, 20000);
+    }
+    stage_expect(
+        stage,
+        is_measured
+            ? "[     0] gpu 0 uses 0 MiB\n"
+              "[     0] work asks -> lease 1\n"
+              "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
+              "[   100] gpu 0 uses 20000 MiB\n"
+            : "[     0] work asks -> lease 1\n"
+              "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n");
+    return lease;
+}
+
 /* Let `chat` ask for the GPU. */
 static uint64_t chat(struct stage *stage)
 {
     return stage_ask(stage, "chat", (struct core_request){.class_id = CHATBOT});
 }
 
-static uint64_t token_of(const struct stage *stage, uint64_t lease)
+/* Say how @rung, of the newest token of @lease, or its undo, ended. */
+static void say(struct stage *stage,
+                const char *what,
+                uint64_t lease,
+                const struct core_event *rung)
 {
-    return rig_row(&stage->rig, lease)->token;
-}
+    struct core_event event = *rung;
 
-/* Answer the newest rung of @lease. */
-static int answer(struct stage *stage,
-                  const char *what,
-                  uint64_t lease,
-                  enum rung rung,
-                  enum rung_result result)
-{
-    struct core_event event = {.type = CORE_RUNG, .at_ms = stage->rig.now_ms};
-
+    event.type = CORE_RUNG;
+    event.at_ms = stage->rig.now_ms;
     event.rung.lease = lease;
-    event.rung.token = token_of(stage, lease);
-    event.rung.rung = rung;
-    event.rung.result = result;
-    return stage_feed(stage, what, &event);
+    event.rung.token = rig_row(&stage->rig, lease)->token;
+    assert_int_equal(stage_feed(stage, what, &event), E_OK);
 }
 
-/* Answer the undo of @rung. */
+static void answer(struct stage *stage,
+                   const char *what,
+                   uint64_t lease,
+                   enum rung rung,
+                   enum rung_result result)
+{
+    say(stage, what, lease,
+        &(struct core_event){.rung = {.rung = rung, .result = result}});
+}
+
 static void undone(struct stage *stage,
                    const char *what,
                    uint64_t lease,
                    enum rung rung,
                    enum rung_result result)
 {
-    struct core_event event = {.type = CORE_RUNG, .at_ms = stage->rig.now_ms};
-
-    event.rung.lease = lease;
-    event.rung.token = token_of(stage, lease);
-    event.rung.rung = rung;
-    event.rung.is_undo = true;
-    event.rung.result = result;
-    assert_int_equal(stage_feed(stage, what, &event), E_OK);
+    say(stage, what, lease,
+        &(struct core_event){
+            .rung = {.rung = rung, .is_undo = true, .result = result}});
 }
 
 /* C2: a holder that hangs is walked up the whole ladder; what needs no room,
@@ -105,24 +129,15 @@ static void c2_a_hung_holder_climbs_every_rung(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, true);
-    lease = work(&stage, ALL);
-    stage_wait(&stage, 100);
-    stage_sample(&stage, 0, 20000);
+    lease = hold(&stage, ALL, true);
     (void)chat(&stage);
     stage_wait(&stage, 10000);
-    assert_int_equal(answer(&stage, "the engine is not there", lease,
-                            RUNG_UNLOAD, RUNG_FAILED),
-                     E_OK);
+    answer(&stage, "the engine is not there", lease, RUNG_UNLOAD, RUNG_FAILED);
     stage_wait(&stage, 3000);
     stage_wait(&stage, 4000);
     stage_wait(&stage, 100);
     stage_sample(&stage, 0, 0);
     stage_expect(&stage,
-                 "[     0] gpu 0 uses 0 MiB\n"
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[   100] gpu 0 uses 20000 MiB\n"
                  "[   100] chat asks -> lease 3\n"
                  "          work lease 1 asked to pause by 10100, for "
                  "lease 3, 23720 MiB\n"
@@ -154,13 +169,9 @@ static void c2_a_checkpointed_holder_comes_back(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, true);
-    lease = work(&stage, KEPT);
-    stage_wait(&stage, 100);
-    stage_sample(&stage, 0, 20000);
+    lease = hold(&stage, KEPT, true);
     first = chat(&stage);
-    assert_int_equal(
-        answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK), E_OK);
+    answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_wait(&stage, 100);
     stage_sample(&stage, 0, 300);
     stage_wait(&stage, 25000);
@@ -173,10 +184,6 @@ static void c2_a_checkpointed_holder_comes_back(void **state)
     stage_note(&stage, "its full TTL runs from there");
     stage_wait(&stage, 1);
     stage_expect(&stage,
-                 "[     0] gpu 0 uses 0 MiB\n"
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[   100] gpu 0 uses 20000 MiB\n"
                  "[   100] chat asks -> lease 3\n"
                  "          work lease 1: checkpoint by 3100\n"
                  "          chat lease 3 clearing\n"
@@ -206,17 +213,13 @@ static void c4_a_failed_restore_ends_the_lease(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, KEPT);
+    lease = hold(&stage, KEPT, false);
     first = chat(&stage);
-    assert_int_equal(
-        answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK), E_OK);
+    answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_release(&stage, first);
     undone(&stage, "the restore fails", lease, RUNG_CHECKPOINT, RUNG_FAILED);
     stage_wait(&stage, 5000);
     stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] chat asks -> lease 3\n"
                  "          work lease 1: checkpoint by 3000\n"
                  "          chat lease 3 clearing\n"
@@ -245,34 +248,25 @@ static void b8_a_service_is_restarted_once(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, true);
-    lease = work(&stage, WATCHDOG);
-    stage_wait(&stage, 100);
-    stage_sample(&stage, 0, 20000);
+    lease = hold(&stage, WATCHDOG, true);
     stage_wait(&stage, 19900);
-    assert_int_equal(answer(&stage, "it runs", lease, RUNG_RESTART, RUNG_OK),
-                     E_OK);
+    answer(&stage, "it runs", lease, RUNG_RESTART, RUNG_OK);
     stage_restart(&stage);
     (void)chat(&stage);
     stage_wait(&stage, 4000);
     stage_sample(&stage, 0, 0);
-    stage_expect(&stage,
-                 "[     0] gpu 0 uses 0 MiB\n"
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[   100] gpu 0 uses 20000 MiB\n"
-                 "[ 20000] time\n"
-                 "          work lease 1 revoked (expired)\n"
-                 "          work lease 1: restart by 25000\n"
-                 "          work lease 1 reclaiming\n"
-                 "[ 20000] it runs\n"
-                 "[ 20001] the coordinator starts again\n"
-                 "[ 20001] chat asks -> lease 1000\n"
-                 "          chat lease 1000 clearing\n"
-                 "[ 24001] gpu 0 uses 0 MiB\n"
-                 "          work lease 1 ended\n"
-                 "          chat lease 1000 granted, token 1001, gpu "
-                 "0, 24320 MiB\n");
+    stage_expect(&stage, "[ 20000] time\n"
+                         "          work lease 1 revoked (expired)\n"
+                         "          work lease 1: restart by 25000\n"
+                         "          work lease 1 reclaiming\n"
+                         "[ 20000] it runs\n"
+                         "[ 20001] the coordinator starts again\n"
+                         "[ 20001] chat asks -> lease 1000\n"
+                         "          chat lease 1000 clearing\n"
+                         "[ 24001] gpu 0 uses 0 MiB\n"
+                         "          work lease 1 ended\n"
+                         "          chat lease 1000 granted, token 1001, gpu "
+                         "0, 24320 MiB\n");
     stage_close(&stage);
 }
 
@@ -283,30 +277,25 @@ static void c2_a_rung_is_begun_again_after_a_restart(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, ALL);
+    lease = hold(&stage, ALL, false);
     stage_admin(&stage, CORE_REVOKE, lease, 0, 0);
-    assert_int_equal(
-        answer(&stage, "no engine", lease, RUNG_UNLOAD, RUNG_SKIPPED), E_OK);
+    answer(&stage, "no engine", lease, RUNG_UNLOAD, RUNG_SKIPPED);
     stage_wait(&stage, 1000);
     stage_restart(&stage);
     stage_wait(&stage, 1);
     stage_gone(&stage, lease);
-    stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[     0] the operator revokes lease 1\n"
-                 "          work lease 1 revoked (operator)\n"
-                 "          work lease 1: unload by 1000\n"
-                 "          work lease 1 reclaiming\n"
-                 "[     0] no engine\n"
-                 "          work lease 1: term by 4000\n"
-                 "[  1001] the coordinator starts again\n"
-                 "[  1001] time\n"
-                 "          work lease 1: term by 5001\n"
-                 "[  1002] work dies with lease 1\n"
-                 "          work lease 1: restart by 6002\n"
-                 "          work lease 1 ended\n");
+    stage_expect(&stage, "[     0] the operator revokes lease 1\n"
+                         "          work lease 1 revoked (operator)\n"
+                         "          work lease 1: unload by 1000\n"
+                         "          work lease 1 reclaiming\n"
+                         "[     0] no engine\n"
+                         "          work lease 1: term by 4000\n"
+                         "[  1001] the coordinator starts again\n"
+                         "[  1001] time\n"
+                         "          work lease 1: term by 5001\n"
+                         "[  1002] work dies with lease 1\n"
+                         "          work lease 1: restart by 6002\n"
+                         "          work lease 1 ended\n");
     stage_close(&stage);
 }
 
@@ -317,15 +306,11 @@ static void c3_a_death_is_no_revocation(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, FORCE);
+    lease = hold(&stage, FORCE, false);
     stage_gone(&stage, lease);
-    stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[     0] work dies with lease 1\n"
-                 "          work lease 1 revoked (gone)\n"
-                 "          work lease 1 ended (gone)\n");
+    stage_expect(&stage, "[     0] work dies with lease 1\n"
+                         "          work lease 1 revoked (gone)\n"
+                         "          work lease 1 ended (gone)\n");
     stage_close(&stage);
 }
 
@@ -339,11 +324,9 @@ static void c2_a_frozen_holder_keeps_its_room(void **state)
     uint64_t next;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, KEPT);
+    lease = hold(&stage, KEPT, false);
     stage_admin(&stage, CORE_PAUSE, lease, 0, 0);
-    assert_int_equal(answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK),
-                     E_OK);
+    answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK);
     next = chat(&stage);
     assert_int_equal(core_why(stage.rig.core, next, &why), E_OK);
     assert_int_equal(why.wait, CORE_WAIT_FROZEN);
@@ -352,8 +335,6 @@ static void c2_a_frozen_holder_keeps_its_room(void **state)
     stage_admin(&stage, CORE_RESUME, lease, 0, 0);
     undone(&stage, "thawed", lease, RUNG_FREEZE, RUNG_OK);
     stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] the operator pauses lease 1\n"
                  "          work lease 1: freeze by 2000\n"
                  "[     0] frozen\n"
@@ -369,6 +350,44 @@ static void c2_a_frozen_holder_keeps_its_room(void **state)
     stage_close(&stage);
 }
 
+/* C2: a freeze makes no room, so for somebody's room a ladder of it alone is
+ * force.  But a grant leaves before its end does, also where an overdue waiter
+ * was let in and the next one may take it all back. */
+static void c2_nobody_is_granted_and_revoked_in_one_step(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t first;
+
+    (void)state;
+    open_stage(&stage, false);
+    config = stage.rig.config;
+    config.classes[TRANSCRIPTION - CORE_CLASS(0)].max_wait_ms = 1000;
+    stage_configure(&stage, &config);
+    first = chat(&stage);
+    (void)work(&stage, FREEZE);
+    (void)chat(&stage);
+    stage_wait(&stage, 1000);
+    stage_release(&stage, first);
+    stage_wait(&stage, 1);
+    stage_expect(&stage,
+                 "[     0] the operator loads a configuration\n"
+                 "[     0] chat asks -> lease 1\n"
+                 "          chat lease 1 granted, token 2, gpu 0, 24320 MiB\n"
+                 "[     0] work asks -> lease 3\n"
+                 "          work lease 3 queued\n"
+                 "[     0] chat asks -> lease 4\n"
+                 "          chat lease 4 queued\n"
+                 "[  1000] chat releases lease 1\n"
+                 "          chat lease 1 ended (released)\n"
+                 "          work lease 3 granted, token 5, gpu 0, 24320 MiB\n"
+                 "[  1001] time\n"
+                 "          work lease 3 revoked (preempted)\n"
+                 "          chat lease 4 clearing\n"
+                 "          work lease 3 reclaiming\n");
+    stage_close(&stage);
+}
+
 /* C2: who is revoked while frozen is thawed, or it would never hear TERM; a
  * checkpoint that is left is said at the end. */
 static void c2_nobody_is_left_frozen(void **state)
@@ -377,20 +396,15 @@ static void c2_nobody_is_left_frozen(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, KEPT);
+    lease = hold(&stage, KEPT, false);
     stage_admin(&stage, CORE_PAUSE, lease, 0, 0);
-    assert_int_equal(answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK),
-                     E_OK);
+    answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK);
     stage_release(&stage, lease);
     lease = work(&stage, KEPT);
     (void)chat(&stage);
-    assert_int_equal(
-        answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK), E_OK);
+    answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
     stage_release(&stage, lease);
     stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] the operator pauses lease 1\n"
                  "          work lease 1: freeze by 2000\n"
                  "[     0] frozen\n"
@@ -421,39 +435,30 @@ static void c2_force_walks_with_its_graces(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, true);
-    lease = work(&stage, FORCE);
-    stage_wait(&stage, 100);
-    stage_sample(&stage, 0, 20000);
+    lease = hold(&stage, FORCE, true);
     (void)chat(&stage);
-    assert_int_equal(answer(&stage, "told", lease, RUNG_TERM, RUNG_OK), E_OK);
+    answer(&stage, "told", lease, RUNG_TERM, RUNG_OK);
     assert_int_equal(core_lease_view(stage.rig.core, lease, &view), E_OK);
     assert_int_equal(view.rung, RUNG_TERM);
     assert_int_equal(view.rung_by_ms, view.rung_at_ms + 4000);
     assert_int_equal(view.guarantee, CORE_SUPERVISED);
     stage_wait(&stage, 4000);
-    assert_int_equal(answer(&stage, "late", lease, RUNG_TERM, RUNG_FAILED),
-                     E_OK);
+    answer(&stage, "late", lease, RUNG_TERM, RUNG_FAILED);
     stage_wait(&stage, 500);
     stage_wait(&stage, 5000);
-    stage_expect(&stage,
-                 "[     0] gpu 0 uses 0 MiB\n"
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
-                 "[   100] gpu 0 uses 20000 MiB\n"
-                 "[   100] chat asks -> lease 3\n"
-                 "          work lease 1 revoked (preempted)\n"
-                 "          work lease 1: term by 4100\n"
-                 "          chat lease 3 clearing\n"
-                 "          work lease 1 reclaiming\n"
-                 "[   100] told\n"
-                 "[  4100] time\n"
-                 "          work lease 1: kill by 4600\n"
-                 "[  4100] late\n"
-                 "[  4600] time\n"
-                 "          work lease 1: restart by 9600\n"
-                 "[  9600] time\n"
-                 "          work lease 1 ended (preempted)\n");
+    stage_expect(&stage, "[   100] chat asks -> lease 3\n"
+                         "          work lease 1 revoked (preempted)\n"
+                         "          work lease 1: term by 4100\n"
+                         "          chat lease 3 clearing\n"
+                         "          work lease 1 reclaiming\n"
+                         "[   100] told\n"
+                         "[  4100] time\n"
+                         "          work lease 1: kill by 4600\n"
+                         "[  4100] late\n"
+                         "[  4600] time\n"
+                         "          work lease 1: restart by 9600\n"
+                         "[  9600] time\n"
+                         "          work lease 1 ended (preempted)\n");
     stage_close(&stage);
 }
 
@@ -465,15 +470,12 @@ static void the_end_of_a_watched_process_counts(void **state)
     uint64_t lease;
 
     (void)state;
-    open_stage(&stage, false);
-    lease = work(&stage, 0);
+    lease = hold(&stage, 0, false);
     (void)chat(&stage);
     stage_admin(&stage, CORE_REVOKE, lease, 0, 0);
     stage_wait(&stage, 100);
     stage_gone(&stage, lease);
     stage_expect(&stage,
-                 "[     0] work asks -> lease 1\n"
-                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] chat asks -> lease 3\n"
                  "          work lease 1 asked to pause by 10000, for "
                  "lease 3, 23720 MiB\n"
@@ -491,7 +493,6 @@ static void the_end_of_a_watched_process_counts(void **state)
  * revokes nobody. */
 static void c15_observing_holds_nobody_up(void **state)
 {
-    struct core_event event = {.type = CORE_ADMIN};
     struct core_config config;
     struct core_stats stats;
     struct core_lease_view view;
@@ -502,10 +503,7 @@ static void c15_observing_holds_nobody_up(void **state)
     open_stage(&stage, false);
     config = stage.rig.config;
     config.is_observing = true;
-    event.at_ms = stage.rig.now_ms;
-    event.admin.action = CORE_CONFIGURE;
-    event.admin.config = &config;
-    assert_int_equal(stage_feed(&stage, "it only observes", &event), E_OK);
+    stage_configure(&stage, &config);
     (void)work(&stage, ALL);
     lease = chat(&stage);
     core_stats(stage.rig.core, &stats);
@@ -515,7 +513,7 @@ static void c15_observing_holds_nobody_up(void **state)
     assert_int_equal(view.guarantee, CORE_ADVISORY);
     stage_wait(&stage, 30000);
     stage_expect(&stage,
-                 "[     0] it only observes\n"
+                 "[     0] the operator loads a configuration\n"
                  "[     0] work asks -> lease 1\n"
                  "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
                  "[     0] chat asks -> lease 3\n"
@@ -537,6 +535,7 @@ int main(void)
         cmocka_unit_test(c2_a_rung_is_begun_again_after_a_restart),
         cmocka_unit_test(c3_a_death_is_no_revocation),
         cmocka_unit_test(c2_a_frozen_holder_keeps_its_room),
+        cmocka_unit_test(c2_nobody_is_granted_and_revoked_in_one_step),
         cmocka_unit_test(c2_nobody_is_left_frozen),
         cmocka_unit_test(c2_force_walks_with_its_graces),
         cmocka_unit_test(the_end_of_a_watched_process_counts),

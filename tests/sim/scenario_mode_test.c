@@ -32,15 +32,12 @@ put(struct stage *stage, const char *service, uint32_t class_id, uint64_t job)
  * a room that a resume waits for. */
 static void a_sleeper_comes_before_an_offer(void **state)
 {
-    struct core_config config;
     struct stage stage;
     uint64_t work;
     uint64_t chat;
 
     (void)state;
-    stage_config(&config);
-    config.devices[0].is_measured = true;
-    stage_open(&stage, &config);
+    stage_open_measured(&stage);
     stage_stream(&stage, "work", true);
     (void)put(&stage, "files", TRANSCRIPTION, 1);
     stage_sample(&stage, 0, 0);
@@ -229,12 +226,10 @@ static void b11_a_reload_makes_the_settle_time_longer(void **state)
  * renews; not before. */
 static void c15_after_a_bypass_max_hold_counts_again(void **state)
 {
-    struct core_config config;
     struct stage stage;
 
     (void)state;
-    stage_config(&config);
-    stage_open(&stage, &config);
+    stage_open_plain(&stage);
     (void)stage_ask(
         &stage, "work",
         (struct core_request){.class_id = TRANSCRIPTION, .max_hold_ms = 5000});
@@ -253,16 +248,45 @@ static void c15_after_a_bypass_max_hold_counts_again(void **state)
     stage_close(&stage);
 }
 
+/* C15: who only observes revokes nobody: a holder whom the operator paused, and
+ * who does not renew, just leaves. */
+static void c15_an_expired_sleeper_just_leaves(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t work;
+
+    (void)state;
+    stage_config(&config);
+    config.is_observing = true;
+    stage_open(&stage, &config);
+    stage_stream(&stage, "work", true);
+    work = ask(&stage, "work", TRANSCRIPTION, 1000);
+    stage_admin(&stage, CORE_PAUSE, work, 0, 0);
+    stage_ack(&stage, work, CORE_ACK_PAUSED, 0);
+    stage_wait(&stage, 30000);
+    stage_expect(&stage,
+                 "[     0] work opens a stream\n"
+                 "[     0] work asks -> lease 1\n"
+                 "          work lease 1 granted, token 2, gpu 0, 1000 MiB\n"
+                 "[     0] the operator pauses lease 1\n"
+                 "          work lease 1 asked to pause by 10000, for lease 0, "
+                 "400 MiB\n"
+                 "[     0] work has paused lease 1\n"
+                 "          work lease 1 paused\n"
+                 "[ 30000] time\n"
+                 "          work lease 1 ended (expired)\n");
+    stage_close(&stage);
+}
+
 /* A8: a drain of the operator's outlives a shutdown, whatever else changes
  * before its end. */
 static void a8_a_drain_outlives_a_shutdown(void **state)
 {
-    struct core_config config;
     struct stage stage;
 
     (void)state;
-    stage_config(&config);
-    stage_open(&stage, &config);
+    stage_open_plain(&stage);
     (void)ask(&stage, "work", TRANSCRIPTION, 0);
     stage_admin(&stage, CORE_DRAIN, 0, 0, 0);
     stage_admin(&stage, CORE_SHUTDOWN, 0, 0, 3000);
@@ -289,34 +313,62 @@ static void a8_a_drain_outlives_a_shutdown(void **state)
     stage_close(&stage);
 }
 
+/* A stream opens while the coordinator stops: lease 1 waits for it, and lease 2
+ * holds. */
+static void expect_no_entry(struct stage *stage)
+{
+    stage_admin(stage, CORE_SHUTDOWN, 0, 0, 8000);
+    stage_stream(stage, "files", true);
+    stage_wait(stage, 8000);
+    stage_expect(stage, "[     0] the operator stops until 8000\n"
+                        "          work lease 2 to finish by 8000\n"
+                        "[     0] files opens a stream\n"
+                        "          files lease 1 away\n"
+                        "[  8000] time\n"
+                        "          stopped\n");
+}
+
 /* A8, C15: who stops lets nobody in, not even under bypass. */
 static void a8_a_shutdown_ends_the_waits_under_bypass(void **state)
 {
-    struct core_config config;
     struct stage stage;
 
     (void)state;
-    stage_config(&config);
-    stage_open(&stage, &config);
+    stage_open_plain(&stage);
     (void)put(&stage, "files", TRANSCRIPTION, 1);
     (void)ask(&stage, "work", TRANSCRIPTION, 1000);
     stage_admin(&stage, CORE_BYPASS, 0, 0, 60000);
-    stage_admin(&stage, CORE_SHUTDOWN, 0, 0, 3000);
-    stage_stream(&stage, "files", true);
-    stage_wait(&stage, 3000);
     stage_expect(&stage,
                  "[     0] files asks -> lease 1\n"
                  "          files lease 1 offered\n"
                  "          files lease 1 away\n"
                  "[     0] work asks -> lease 2\n"
                  "          work lease 2 granted, token 3, gpu 0, 1000 MiB\n"
-                 "[     0] the operator sets bypass until 60000\n"
-                 "[     0] the operator stops until 3000\n"
-                 "          work lease 2 to finish by 3000\n"
-                 "[     0] files opens a stream\n"
+                 "[     0] the operator sets bypass until 60000\n");
+    expect_no_entry(&stage);
+    stage_close(&stage);
+}
+
+/* A8, C15: nor where nothing is enforced; and nobody is offered what nobody
+ * would get. */
+static void a8_a_shutdown_ends_the_waits_while_observing(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+
+    (void)state;
+    stage_config(&config);
+    config.is_observing = true;
+    stage_open(&stage, &config);
+    (void)put(&stage, "files", TRANSCRIPTION, 1);
+    (void)ask(&stage, "work", TRANSCRIPTION, 1000);
+    stage_expect(&stage,
+                 "[     0] files asks -> lease 1\n"
+                 "          files lease 1 offered\n"
                  "          files lease 1 away\n"
-                 "[  3000] time\n"
-                 "          stopped\n");
+                 "[     0] work asks -> lease 2\n"
+                 "          work lease 2 granted, token 3, gpu 0, 1000 MiB\n");
+    expect_no_entry(&stage);
     stage_close(&stage);
 }
 
@@ -349,14 +401,11 @@ static void c12_a_small_device_is_not_kept_for_the_large(void **state)
  * more is used than there is, nothing is granted. */
 static void b11_a_warm_model_is_no_room_where_too_much_is_used(void **state)
 {
-    struct core_config config;
     struct stage stage;
     uint64_t work;
 
     (void)state;
-    stage_config(&config);
-    config.devices[0].is_measured = true;
-    stage_open(&stage, &config);
+    stage_open_measured(&stage);
     stage_sample(&stage, 0, 0);
     work = ask(&stage, "work", TRANSCRIPTION, 23500);
     stage_sample(&stage, 0, 23500);
@@ -389,8 +438,10 @@ int main(void)
         cmocka_unit_test(b7_a_reload_makes_the_grace_longer),
         cmocka_unit_test(b11_a_reload_makes_the_settle_time_longer),
         cmocka_unit_test(c15_after_a_bypass_max_hold_counts_again),
+        cmocka_unit_test(c15_an_expired_sleeper_just_leaves),
         cmocka_unit_test(a8_a_drain_outlives_a_shutdown),
         cmocka_unit_test(a8_a_shutdown_ends_the_waits_under_bypass),
+        cmocka_unit_test(a8_a_shutdown_ends_the_waits_while_observing),
         cmocka_unit_test(c12_a_small_device_is_not_kept_for_the_large),
         cmocka_unit_test(b11_a_warm_model_is_no_room_where_too_much_is_used),
     };

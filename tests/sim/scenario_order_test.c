@@ -8,14 +8,6 @@
 
 #include <cmocka.h>
 
-static void open_plain(struct stage *stage)
-{
-    struct core_config config;
-
-    stage_config(&config);
-    stage_open(stage, &config);
-}
-
 /* Hand the GPU over @rounds times while both background classes always wait;
  * the first letters of who got it, into @out. */
 static void contend(struct stage *stage, char *out, int rounds)
@@ -69,7 +61,7 @@ static void a5_the_feasible_share_nearest_to_the_target(void **state)
     int i;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     contend(&stage, order, 10000);
     for (i = 0; i + 2 < 10000; i += 3) {
         assert_memory_equal(order + i, "TTS", 3);
@@ -343,7 +335,7 @@ static void a_reservation_holds_against_backfill(void **state)
     uint64_t second;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     first = stage_ask(&stage, "first",
                       (struct core_request){.class_id = 2, .vram_mib = 12000});
     second = stage_ask(&stage, "second",
@@ -379,7 +371,7 @@ static void drain_lets_holders_finish(void **state)
     uint64_t lease;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     lease = stage_ask(&stage, "work", (struct core_request){.class_id = 2});
     (void)stage_ask(&stage, "next", (struct core_request){.class_id = 2});
     stage_admin(&stage, CORE_DRAIN, 0, 0, 0);
@@ -410,7 +402,7 @@ static void a8_shutdown_gives_holders_their_share(void **state)
     uint64_t lease;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     lease = stage_ask(&stage, "work", (struct core_request){.class_id = 2});
     (void)stage_ask(&stage, "next", (struct core_request){.class_id = 2});
     (void)stage_ask(&stage, "job",
@@ -438,7 +430,7 @@ static void a8_shutdown_gives_holders_their_share(void **state)
                  "          stopped\n");
     stage_close(&stage);
 
-    open_plain(&stage);
+    stage_open_plain(&stage);
     (void)stage_ask(&stage, "work", (struct core_request){.class_id = 2});
     stage_admin(&stage, CORE_SHUTDOWN, 0, 0, 3000);
     stage_wait(&stage, 5000);
@@ -459,7 +451,7 @@ static void c15_bypass_grants_everything(void **state)
     uint64_t lease;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     lease =
         stage_ask(&stage, "work",
                   (struct core_request){.class_id = 2, .is_preemptible = true});
@@ -562,7 +554,7 @@ static void the_gone_are_not_granted(void **state)
     uint64_t job;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     lease = stage_ask(&stage, "work", (struct core_request){.class_id = 2});
     nameless =
         stage_ask(&stage, "nameless", (struct core_request){.class_id = 2});

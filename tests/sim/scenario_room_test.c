@@ -8,18 +8,6 @@
 
 #include <cmocka.h>
 
-static void open_stage(struct stage *stage, bool is_measured)
-{
-    struct core_config config;
-
-    stage_config(&config);
-    config.devices[0].is_measured = is_measured;
-    stage_open(stage, &config);
-    if (is_measured) {
-        stage_sample(stage, 0, 0);
-    }
-}
-
 /* B7: a sign of life in the millisecond in which the last stream closed
  * counts: late is safe, early is not. */
 static void b7_heard_in_the_millisecond_of_the_loss(void **state)
@@ -29,7 +17,7 @@ static void b7_heard_in_the_millisecond_of_the_loss(void **state)
     uint64_t young;
 
     (void)state;
-    open_stage(&stage, false);
+    stage_open_plain(&stage);
     stage_stream(&stage, "work", true);
     old = stage_ask(
         &stage, "work",
@@ -67,7 +55,7 @@ static void c5_the_residue_of_an_exclusive_victim_counts(void **state)
     uint64_t large;
 
     (void)state;
-    open_stage(&stage, false);
+    stage_open_plain(&stage);
     stage_stream(&stage, "work", true);
     (void)stage_ask(&stage, "work",
                     (struct core_request){.class_id = TRANSCRIPTION,
@@ -103,7 +91,8 @@ static void c5_nobody_pauses_for_a_resume_in_vain(void **state)
     uint64_t voice;
 
     (void)state;
-    open_stage(&stage, true);
+    stage_open_measured(&stage);
+    stage_sample(&stage, 0, 0);
     stage_stream(&stage, "voice", true);
     stage_stream(&stage, "work", true);
     voice = stage_ask(
@@ -153,7 +142,8 @@ static void b5_samples_settle_acks_in_their_order(void **state)
     uint64_t second;
 
     (void)state;
-    open_stage(&stage, true);
+    stage_open_measured(&stage);
+    stage_sample(&stage, 0, 0);
     stage_stream(&stage, "work", true);
     first = stage_ask(&stage, "work",
                       (struct core_request){.class_id = TRANSCRIPTION,
@@ -198,7 +188,8 @@ static void c4_an_end_that_leaves_nothing_starts_no_settle_time(void **state)
     uint64_t warm;
 
     (void)state;
-    open_stage(&stage, true);
+    stage_open_measured(&stage);
+    stage_sample(&stage, 0, 0);
     stage_stream(&stage, "work", true);
     paused = stage_ask(&stage, "work",
                        (struct core_request){.class_id = TRANSCRIPTION,

@@ -7,23 +7,6 @@
 
 #include <cmocka.h>
 
-static void open_plain(struct stage *stage)
-{
-    struct core_config config;
-
-    stage_config(&config);
-    stage_open(stage, &config);
-}
-
-static void open_measured(struct stage *stage)
-{
-    struct core_config config;
-
-    stage_config(&config);
-    config.devices[0].is_measured = true;
-    stage_open(stage, &config);
-}
-
 /* A9, A4: chat passes a transcription that waited longer, and does not touch
  * its count, so that the summarization comes next. */
 static void a9_chat_next_then_the_limit(void **state)
@@ -34,7 +17,7 @@ static void a9_chat_next_then_the_limit(void **state)
     uint64_t c;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     a = stage_ask(&stage, "A",
                   (struct core_request){.class_id = TRANSCRIPTION});
     b = stage_ask(&stage, "B",
@@ -79,7 +62,7 @@ static void b5_pause_ack_grant_release_resume(void **state)
     uint64_t chat;
 
     (void)state;
-    open_measured(&stage);
+    stage_open_measured(&stage);
     stage_sample(&stage, 0, 0);
     stage_wait(&stage, 10);
     stage_stream(&stage, "transcription", true);
@@ -134,7 +117,7 @@ static void b4_strict_order_between_levels(void **state)
     uint64_t one;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     stage_stream(&stage, "files", true);
     stage_stream(&stage, "voice", true);
     two =
@@ -180,7 +163,7 @@ static void a_late_pause_is_a_revocation(void **state)
     struct stage stage;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     stage_stream(&stage, "hangs", true);
     (void)stage_ask(&stage, "hangs",
                     (struct core_request){.class_id = 2,
@@ -218,7 +201,7 @@ static void c1_vram_counts_when_measured(void **state)
     uint64_t liar;
 
     (void)state;
-    open_measured(&stage);
+    stage_open_measured(&stage);
     stage_stream(&stage, "liar", true);
     stage_sample(&stage, 0, 0);
     stage_wait(&stage, 10);
@@ -265,7 +248,7 @@ static void c4_release_is_not_unload(void **state)
     uint64_t lease;
 
     (void)state;
-    open_measured(&stage);
+    stage_open_measured(&stage);
     stage_sample(&stage, 0, 0);
     stage_wait(&stage, 10);
     stage_stream(&stage, "llm", true);
@@ -319,7 +302,7 @@ static void c4_a_model_that_stays_makes_the_grant_advisory(void **state)
     uint64_t lease;
 
     (void)state;
-    open_measured(&stage);
+    stage_open_measured(&stage);
     stage_sample(&stage, 0, 0);
     stage_wait(&stage, 10);
     lease = stage_ask(&stage, "llm",
@@ -363,7 +346,7 @@ static void c5_the_fewest_and_least_important_make_room(void **state)
     uint64_t three;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     stage_stream(&stage, "one", true);
     stage_stream(&stage, "two", true);
     stage_stream(&stage, "large", true);
@@ -432,7 +415,7 @@ static void nobody_is_asked_in_vain(void **state)
     struct stage stage;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     stage_stream(&stage, "files", true);
     (void)stage_ask(&stage, "chat",
                     (struct core_request){.class_id = 0, .vram_mib = 20000});
@@ -466,7 +449,7 @@ static void c6_a_stale_token_does_nothing(void **state)
     uint64_t old;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     stage_stream(&stage, "work", true);
     work =
         stage_ask(&stage, "work",
@@ -528,7 +511,7 @@ static void b7_never_early_always_late(void **state)
     uint64_t lease;
 
     (void)state;
-    open_plain(&stage);
+    stage_open_plain(&stage);
     lease = stage_ask(&stage, "work",
                       (struct core_request){.class_id = 2, .ttl_ms = 5000});
     (void)stage_ask(&stage, "next", (struct core_request){.class_id = 2});

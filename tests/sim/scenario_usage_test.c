@@ -177,6 +177,24 @@ static void c4_a_liar_cannot_hide_behind_another(void **state)
     stage_close(&stage);
 }
 
+/* Let `work` come, use @used_mib and be asked to pause; it says that it has. */
+static uint64_t
+send_to_sleep(struct stage *stage, uint32_t vram_mib, uint32_t used_mib)
+{
+    uint64_t work;
+
+    stage_stream(stage, "work", true);
+    work = stage_ask(stage, "work",
+                     (struct core_request){.class_id = TRANSCRIPTION,
+                                           .vram_mib = vram_mib,
+                                           .is_preemptible = true});
+    stage_usages(stage, 0, used_mib,
+                 USAGES({.lease = work, .service = 1, .used_mib = used_mib}));
+    stage_admin(stage, CORE_PAUSE, work, 0, 0);
+    stage_ack(stage, work, CORE_ACK_PAUSED, 0);
+    return work;
+}
+
 /* C4: who uses VRAM in its sleep has no claim to it: what others hold is not
  * room for it, on a device that is kept for somebody else as little. */
 static void c4_use_in_sleep_is_no_room_for_a_resume(void **state)
@@ -188,13 +206,7 @@ static void c4_use_in_sleep_is_no_room_for_a_resume(void **state)
     (void)state;
     open_stage(&stage);
     stage_usages(&stage, 0, 0, NULL, 0);
-    stage_stream(&stage, "work", true);
-    work = stage_ask(&stage, "work",
-                     (struct core_request){.class_id = TRANSCRIPTION,
-                                           .vram_mib = 1024,
-                                           .is_preemptible = true});
-    stage_admin(&stage, CORE_PAUSE, work, 0, 0);
-    stage_ack(&stage, work, CORE_ACK_PAUSED, 0);
+    work = send_to_sleep(&stage, 1024, 1000);
     stage_wait(&stage, 1);
     stage_usages(&stage, 0, 0, NULL, 0);
     voice =
@@ -213,6 +225,7 @@ static void c4_use_in_sleep_is_no_room_for_a_resume(void **state)
         "[     0] work opens a stream\n"
         "[     0] work asks -> lease 1\n"
         "          work lease 1 granted, token 2, gpu 0, 1024 MiB\n"
+        "[     0] gpu 0 uses 1000 MiB: lease 1 1000\n"
         "[     0] the operator pauses lease 1\n"
         "          work lease 1 asked to pause by 10000, for lease 0, 424 MiB\n"
         "[     0] work has paused lease 1\n"
@@ -237,15 +250,7 @@ static void c4_a_resume_needs_what_was_used_and_a_margin(void **state)
     (void)state;
     open_stage(&stage);
     stage_usages(&stage, 0, 0, NULL, 0);
-    stage_stream(&stage, "work", true);
-    work = stage_ask(&stage, "work",
-                     (struct core_request){.class_id = TRANSCRIPTION,
-                                           .vram_mib = 4096,
-                                           .is_preemptible = true});
-    stage_usages(&stage, 0, 10000,
-                 USAGES({.lease = work, .service = 1, .used_mib = 10000}));
-    stage_admin(&stage, CORE_PAUSE, work, 0, 0);
-    stage_ack(&stage, work, CORE_ACK_PAUSED, 0);
+    work = send_to_sleep(&stage, 4096, 10000);
     stage_wait(&stage, 20);
     stage_usages(&stage, 0, 300,
                  USAGES({.lease = work, .service = 1, .used_mib = 300}));

@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What many worlds have. */
+#define GANGS_AND_LIARS .has_gangs = true, .has_liars = true
+#define PEOPLE          GANGS_AND_LIARS, .has_operators = true
+#define CHANGES         .has_reloads = true, .has_shutdowns = true
+#define ATTRIBUTED      .is_measured = true, .is_attributed = true
+
 static const struct world_profile profiles[] = {
     /* Worlds small enough to be compared with the reference. */
     {.name = "plain",
@@ -25,13 +31,9 @@ static const struct world_profile profiles[] = {
      .devices = 2,
      .services = 5,
      .live_max = 16,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
+     PEOPLE,
+     CHANGES,
      .has_bypass = true,
-     .has_reloads = true,
-     .has_shutdowns = true,
-     .has_restarts = true,
      .restart_every = 400,
      .is_compared = true,
      .check_every = 1},
@@ -40,9 +42,7 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 14,
      .is_measured = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
+     PEOPLE,
      .has_bypass = true,
      .has_reloads = true,
      .is_compared = true,
@@ -52,10 +52,7 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 14,
      .is_measured = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
-     .has_restarts = true,
+     PEOPLE,
      .restart_every = 400,
      .is_compared = true,
      .check_every = 1},
@@ -63,15 +60,10 @@ static const struct world_profile profiles[] = {
      .devices = 2,
      .services = 5,
      .live_max = 14,
-     .is_measured = true,
-     .is_attributed = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
+     ATTRIBUTED,
+     PEOPLE,
+     CHANGES,
      .has_bypass = true,
-     .has_reloads = true,
-     .has_shutdowns = true,
-     .has_restarts = true,
      .restart_every = 400,
      .is_compared = true,
      .check_every = 1},
@@ -80,15 +72,10 @@ static const struct world_profile profiles[] = {
      .devices = 3,
      .services = 6,
      .live_max = 30,
-     .is_measured = true,
-     .is_attributed = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
+     ATTRIBUTED,
+     PEOPLE,
+     CHANGES,
      .has_bypass = true,
-     .has_reloads = true,
-     .has_shutdowns = true,
-     .has_restarts = true,
      .restart_every = 500,
      .ticks_late = true,
      .check_every = 1},
@@ -96,14 +83,9 @@ static const struct world_profile profiles[] = {
      .devices = 8,
      .services = 40,
      .live_max = 2000,
-     .is_measured = true,
-     .is_attributed = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
-     .has_reloads = true,
-     .has_shutdowns = true,
-     .has_restarts = true,
+     ATTRIBUTED,
+     PEOPLE,
+     CHANGES,
      .restart_every = 20000,
      .ticks_late = true,
      .check_every = 257},
@@ -113,10 +95,9 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 16,
      .is_measured = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_operators = true,
-     .has_restarts = true,
+     PEOPLE,
+     CHANGES,
+     .has_bypass = true,
      .has_ladders = true,
      .restart_every = 300,
      .ticks_late = true,
@@ -126,9 +107,8 @@ static const struct world_profile profiles[] = {
      .services = 5,
      .live_max = 16,
      .is_measured = true,
-     .has_gangs = true,
-     .has_liars = true,
-     .has_restarts = true,
+     PEOPLE,
+     CHANGES,
      .is_observing = true,
      .restart_every = 500,
      .check_every = 1},
@@ -181,28 +161,52 @@ static bool count(struct run *run, const struct core_effects *effects)
     return has_stopped;
 }
 
-/* A call with another token than the newest must come to nothing (C6). */
-static void check_token(const struct run *run,
-                        const struct core_lease_row *row,
-                        const struct core_event *event,
-                        int rc)
+/* The lease and the token that @event speaks with; false: it speaks with
+ * none. */
+static bool
+find_token(const struct core_event *event, uint64_t *lease, uint64_t *token)
 {
-    uint64_t token;
-
     if (event->type == CORE_RELEASE) {
-        token = event->release.token;
+        *lease = event->release.lease;
+        *token = event->release.token;
     } else if (event->type == CORE_ACK) {
-        token = event->ack.token;
+        *lease = event->ack.lease;
+        *token = event->ack.token;
     } else if (event->type == CORE_RENEW) {
-        token = event->renew.token;
+        *lease = event->renew.lease;
+        *token = event->renew.token;
+    } else if (event->type == CORE_RUNG) {
+        *lease = event->rung.lease;
+        *token = event->rung.token;
     } else {
-        return;
+        return false;
     }
-    if (rc == E_OK && row->token != token &&
-        (event->type != CORE_RENEW || row->token_before != token)) {
+    return true;
+}
+
+/* Feed @event to the core.  With another token than the newest it must come to
+ * nothing (C6). */
+static int feed_core(struct run *run,
+                     const struct core_event *event,
+                     struct core_effects *effects)
+{
+    const struct core_lease_row *row = NULL;
+    uint64_t lease = 0;
+    uint64_t token = 0;
+    bool is_stale = false;
+    int rc;
+
+    if (find_token(event, &lease, &token)) {
+        row = rig_row(&run->rig, lease);
+        is_stale = row != NULL && row->token != token &&
+                   (event->type != CORE_RENEW || row->token_before != token);
+    }
+    rc = rig_feed(&run->rig, event, effects);
+    if (rc == E_OK && is_stale) {
         rig_fail(&run->rig, "lease %llu: the stale token %llu is accepted",
-                 (unsigned long long)row->id, (unsigned long long)token);
+                 (unsigned long long)lease, (unsigned long long)token);
     }
+    return rc;
 }
 
 static void rebuild(struct run *run)
@@ -212,6 +216,34 @@ static void rebuild(struct run *run)
     if (run->sim->profile->is_compared) {
         mirror_restart(&run->mirror, &run->rig);
     }
+}
+
+/* Say whether @message is none that enforces anything: not the operator's own
+ * deeds nor what comes of them, nor a death. */
+static bool is_let_be(const struct core_message *message)
+{
+    switch (message->type) {
+    case CORE_MSG_PAUSE:
+        return message->requester == 0;
+    case CORE_MSG_REVOKE:
+        return message->reason == CORE_REASON_GONE ||
+               message->reason == CORE_REASON_OPERATOR ||
+               message->reason == CORE_REASON_PAUSE_FAILED;
+    case CORE_MSG_UNLOAD:
+    case CORE_MSG_RUNG:
+        return false;
+    case CORE_MSG_GRANT:
+    case CORE_MSG_RESUME:
+    case CORE_MSG_REFUSE:
+    case CORE_MSG_SUPERSEDED:
+    case CORE_MSG_OFFER:
+    case CORE_MSG_SHUTDOWN:
+    case CORE_MSG_STOPPED:
+    case CORE_MSG_STATE:
+    case CORE_MESSAGES:
+        break;
+    }
+    return true;
 }
 
 /* Who only observes keeps nobody waiting, and asks nobody for anything. */
@@ -226,16 +258,12 @@ static void check_observing(const struct run *run,
         }
     }
     for (i = 0; i < effects->message_count; i++) {
-        enum core_message_type type = effects->messages[i].type;
+        const struct core_message *message = &effects->messages[i];
 
-        if (effects->messages[i].reason == CORE_REASON_GONE) {
-            continue;
-        }
-        if (type == CORE_MSG_PAUSE || type == CORE_MSG_UNLOAD ||
-            type == CORE_MSG_REVOKE || type == CORE_MSG_RUNG) {
+        if (!is_let_be(message)) {
             rig_fail(&run->rig, "lease %llu: %s",
-                     (unsigned long long)effects->messages[i].lease,
-                     core_message_name(type));
+                     (unsigned long long)message->lease,
+                     core_message_name(message->type));
         }
     }
 }
@@ -243,23 +271,11 @@ static void check_observing(const struct run *run,
 static void
 feed(struct run *run, struct random *random, const struct core_event *event)
 {
-    struct core_lease_row row = {0};
     struct core_effects effects;
     uint64_t token_before = run->rig.token_last;
     bool has_stopped = false;
-    int rc;
+    int rc = feed_core(run, event, &effects);
 
-    if (event->type == CORE_RELEASE || event->type == CORE_RENEW ||
-        event->type == CORE_ACK) {
-        const struct core_lease_row *stored =
-            rig_row(&run->rig, event->release.lease);
-
-        row = stored == NULL ? row : *stored;
-    }
-    rc = rig_feed(&run->rig, event, &effects);
-    if (row.id != 0) {
-        check_token(run, &row, event, rc);
-    }
     if (run->sim->profile->is_compared) {
         mirror_step(&run->mirror, &run->rig, event, rc, &effects, token_before);
     }
@@ -312,14 +328,20 @@ lose(struct run *run, struct random *random, const struct core_event *event)
     }
 }
 
+static bool is_time_to_restart(const struct world_profile *profile,
+                               struct random *random)
+{
+    return profile->restart_every != 0 &&
+           random_once_in(random, profile->restart_every);
+}
+
 static void step(struct run *run, uint64_t number)
 {
     const struct world_profile *profile = run->sim->profile;
     struct random random = {run->sim->seed * 0x100000001b3u + number};
     struct core_event event;
 
-    if (profile->has_restarts &&
-        random_once_in(&random, profile->restart_every)) {
+    if (is_time_to_restart(profile, &random)) {
         rig_restart(&run->rig, run->rig.now_ms + 1);
         rebuild(run);
         return;
@@ -331,8 +353,7 @@ static void step(struct run *run, uint64_t number)
     if (event.at_ms < run->rig.now_ms) {
         return; /* It was said to a coordinator that has stopped. */
     }
-    if (profile->has_restarts &&
-        random_once_in(&random, profile->restart_every)) {
+    if (is_time_to_restart(profile, &random)) {
         lose(run, &random, &event);
         return;
     }

@@ -41,6 +41,23 @@ void stage_open(struct stage *stage, const struct core_config *config)
     rig_init(&stage->rig, config, &alloc_libc, START_MS);
 }
 
+void stage_open_plain(struct stage *stage)
+{
+    struct core_config config;
+
+    stage_config(&config);
+    stage_open(stage, &config);
+}
+
+void stage_open_measured(struct stage *stage)
+{
+    struct core_config config;
+
+    stage_config(&config);
+    config.devices[0].is_measured = true;
+    stage_open(stage, &config);
+}
+
 void stage_close(struct stage *stage)
 {
     rig_release(&stage->rig);
@@ -392,7 +409,7 @@ void stage_admin(struct stage *stage,
         [CORE_REVOKE] = "revokes",  [CORE_PAUSE] = "pauses",
         [CORE_RESUME] = "resumes",  [CORE_BYPASS] = "sets bypass",
         [CORE_SHUTDOWN] = "stops",  [CORE_CONFIGURE] = "configures",
-        [CORE_NUMBERS] = "numbers",
+        [CORE_NUMBERS] = "numbers", [CORE_THAW] = "thaws",
     };
     struct core_event event = {.type = CORE_ADMIN, .at_ms = stage->rig.now_ms};
     struct core_effects effects;

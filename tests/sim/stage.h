@@ -33,6 +33,10 @@ void stage_config(struct core_config *config);
 /* Set the stage; core time starts at 1000 and is printed from there as 0. */
 void stage_open(struct stage *stage, const struct core_config *config);
 
+/* The same with stage_config(), as it is / with its GPU measured. */
+void stage_open_plain(struct stage *stage);
+void stage_open_measured(struct stage *stage);
+
 /* Free what the stage owns. */
 void stage_close(struct stage *stage);
 

@@ -800,7 +800,7 @@ void world_hear(struct world *world,
     if (rc != E_OK) {
         return;
     }
-    rungs_hear_event(world, rig, event);
+    rungs_hear_event(world, event);
     if (event->type == CORE_SUBMIT) {
         hear_submit(world, event, effects);
     } else if (event->type == CORE_ACK) {

@@ -27,13 +27,13 @@ struct world_profile {
     bool has_bypass;    /* Bypass is switched on at times. */
     bool has_reloads;   /* The configuration changes while it runs. */
     bool has_shutdowns; /* It stops in order, and is started again. */
-    bool has_restarts;  /* Restarts and failed commits. */
     bool has_ladders;   /* Rungs, carried out well and badly. */
     bool is_observing;  /* Nothing is enforced. */
     bool ticks_late;    /* Events may come before a TICK that is due. */
     bool is_compared;   /* With the reference, after every event. */
     uint64_t check_every;
-    uint32_t restart_every; /* Steps, on average. */
+    uint32_t restart_every; /* Steps to a restart, and to a failed commit, on
+                               average; 0 = there is none. */
 };
 
 enum {

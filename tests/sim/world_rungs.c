@@ -304,13 +304,10 @@ void rungs_draw_hands(uint64_t lease,
     }
 }
 
-void rungs_hear_event(struct world *world,
-                      const struct rig *rig,
-                      const struct core_event *event)
+void rungs_hear_event(struct world *world, const struct core_event *event)
 {
     struct proc *proc;
 
-    (void)rig;
     if (event->type == CORE_PROCESS_GONE) {
         proc = proc_find(world, event->process_gone.lease);
         if (proc != NULL && !proc->is_dead) {

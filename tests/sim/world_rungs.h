@@ -32,9 +32,7 @@ void rungs_hear_grant(struct world *world, uint64_t lease);
 void rungs_hear_end(struct world *world, const struct core_message *message);
 
 /* The core took @event. */
-void rungs_hear_event(struct world *world,
-                      const struct rig *rig,
-                      const struct core_event *event);
+void rungs_hear_event(struct world *world, const struct core_event *event);
 
 /* The coordinator died: what it had begun is done or not, and nobody says. */
 void rungs_restart(struct world *world, const struct rig *rig);

@@ -89,6 +89,28 @@ static void end(struct move *move)
     act_rig_release(&move->rig);
 }
 
+static int set_up(void **state)
+{
+    static struct move move;
+
+    begin(&move);
+    *state = &move;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    end(*state);
+    return 0;
+}
+
+/* The same tree once more. */
+static void begin_again(struct move *move)
+{
+    end(move);
+    begin(move);
+}
+
 static void checkpoint(struct move *move, uint64_t time_ms)
 {
     struct patience patience = patience_for(time_ms);
@@ -137,54 +159,71 @@ static void all_are(const struct move *move, char state)
     }
 }
 
+/* The checkpoint came to nothing, for a reason with @words in it: all run, and
+ * nothing is kept in mind. */
+static void
+came_to_nothing(struct move *move, enum outcome_kind kind, const char *words)
+{
+    assert_int_equal(move->outcome.kind, kind);
+    assert_non_null(strstr(move->outcome.reason, words));
+    assert_int_equal(in_journal(move), 0);
+    all_are(move, '0');
+}
+
+static void checkpoint_well(struct move *move)
+{
+    checkpoint(move, LONG_MS);
+    assert_string_equal(move->outcome.reason, "");
+    assert_int_equal(move->outcome.kind, OUTCOME_OK);
+    all_are(move, '2');
+}
+
+static void restore_well(struct move *move)
+{
+    assert_int_equal(restore(move, VRAM_MIB, LONG_MS), CHILDREN + 1);
+    assert_string_equal(move->outcome.reason, "");
+    assert_int_equal(move->outcome.kind, OUTCOME_OK);
+    all_are(move, '0');
+}
+
 /* C2: all are locked before the first is moved, and restored before the first
  * is unlocked. */
 static void a_tree_goes_to_host_ram_and_comes_back(void **state)
 {
     char calls[2048];
-    struct move move;
+    struct move *move = *state;
 
-    (void)state;
-    begin(&move);
-    checkpoint(&move, LONG_MS);
-    assert_string_equal(move.outcome.reason, "");
-    all_are(&move, '2');
-    assert_int_equal(in_journal(&move), CHILDREN + 1);
-    act_rig_read(&move.rig, "calls", calls, sizeof calls);
+    checkpoint_well(move);
+    assert_int_equal(in_journal(move), CHILDREN + 1);
+    act_rig_read(&move->rig, "calls", calls, sizeof calls);
     assert_true(strstr(strstr(calls, "checkpoint"), "lock") == NULL);
-    assert_int_equal(restore(&move, VRAM_MIB, LONG_MS), CHILDREN + 1);
-    assert_string_equal(move.outcome.reason, "");
-    all_are(&move, '0');
-    assert_int_equal(in_journal(&move), 0);
-    act_rig_read(&move.rig, "calls", calls, sizeof calls);
+    restore_well(move);
+    assert_int_equal(in_journal(move), 0);
+    act_rig_read(&move->rig, "calls", calls, sizeof calls);
     assert_true(strstr(strstr(calls, "unlock"), "restore") == NULL);
-    end(&move);
 }
 
 /* Whichever call fails, all processes run again and none is in the journal. */
 static void any_call_that_fails_is_taken_back(void **state)
 {
-    struct move move;
+    struct move *move = *state;
     char number[16];
     int n = 0;
     bool is_over = false;
 
-    (void)state;
     while (!is_over) {
-        begin(&move);
+        begin_again(move);
         (void)snprintf(number, sizeof number, "%d\n", ++n);
-        act_rig_write(&move.rig, "fail_at", number);
-        checkpoint(&move, LONG_MS);
-        is_over = move.outcome.kind == OUTCOME_OK;
+        act_rig_write(&move->rig, "fail_at", number);
+        checkpoint(move, LONG_MS);
+        is_over = move->outcome.kind == OUTCOME_OK;
         if (!is_over) {
-            assert_int_equal(move.outcome.kind, OUTCOME_FAILED);
-            assert_string_not_equal(move.outcome.reason, "");
-            assert_int_equal(in_journal(&move), 0);
-            assert_int_equal(move.ram.promised_mib, 0);
+            assert_string_not_equal(move->outcome.reason, "");
+            came_to_nothing(move, OUTCOME_FAILED, "");
+            assert_int_equal(move->ram.promised_mib, 0);
         }
-        all_are(&move, is_over ? '2' : '0');
-        end(&move);
     }
+    all_are(move, '2');
     /* 3 states, 3 locks, 3 checkpoints with a state after each. */
     assert_int_equal(n, 13);
 }
@@ -193,29 +232,26 @@ static void any_call_that_fails_is_taken_back(void **state)
  * still in the journal, and the next try brings it back. */
 static void any_call_that_fails_on_the_way_back_can_be_tried_again(void **state)
 {
-    struct move move;
+    struct move *move = *state;
     char number[16];
     int n = 12;
     bool is_over = false;
 
-    (void)state;
     while (!is_over) {
-        begin(&move);
-        checkpoint(&move, LONG_MS);
-        assert_int_equal(move.outcome.kind, OUTCOME_OK);
+        begin_again(move);
+        checkpoint_well(move);
         (void)snprintf(number, sizeof number, "%d\n", ++n);
-        act_rig_write(&move.rig, "fail_at", number);
-        (void)restore(&move, VRAM_MIB, LONG_MS);
-        is_over = move.outcome.kind == OUTCOME_OK;
+        act_rig_write(&move->rig, "fail_at", number);
+        (void)restore(move, VRAM_MIB, LONG_MS);
+        is_over = move->outcome.kind == OUTCOME_OK;
         if (!is_over) {
-            assert_false(move.outcome.is_lost);
-            assert_true(in_journal(&move) > 0);
-            (void)restore(&move, VRAM_MIB, LONG_MS);
-            assert_string_equal(move.outcome.reason, "");
+            assert_false(move->outcome.is_lost);
+            assert_true(in_journal(move) > 0);
+            (void)restore(move, VRAM_MIB, LONG_MS);
+            assert_string_equal(move->outcome.reason, "");
         }
-        all_are(&move, '0');
-        assert_int_equal(in_journal(&move), 0);
-        end(&move);
+        all_are(move, '0');
+        assert_int_equal(in_journal(move), 0);
     }
     assert_true(n > 20);
 }
@@ -225,149 +261,121 @@ static void any_call_that_fails_on_the_way_back_can_be_tried_again(void **state)
 static void a_call_that_hangs_is_killed_and_taken_back(void **state)
 {
     static const char *const at[] = {"2\n", "5\n", "8\n", "11\n"};
-    struct move move;
+    struct move *move = *state;
     size_t i;
 
-    (void)state;
     for (i = 0; i < sizeof at / sizeof at[0]; i++) {
-        begin(&move);
-        act_rig_write(&move.rig, "hang_at", at[i]);
-        checkpoint(&move, BRIEF_MS);
-        assert_int_equal(move.outcome.kind, OUTCOME_FAILED);
-        assert_non_null(strstr(move.outcome.reason, "does not answer"));
-        all_are(&move, '0');
-        assert_int_equal(in_journal(&move), 0);
-        end(&move);
+        begin_again(move);
+        act_rig_write(&move->rig, "hang_at", at[i]);
+        checkpoint(move, BRIEF_MS);
+        came_to_nothing(move, OUTCOME_FAILED, "does not answer");
     }
 }
 
 /* A process that the driver broke is lost, and told so; the others run. */
 static void a_broken_process_is_told_as_lost(void **state)
 {
-    struct move move;
+    struct move *move = *state;
 
-    (void)state;
-    begin(&move);
-    act_rig_write(&move.rig, "break_at", "9\n"); /* The second checkpoint. */
-    checkpoint(&move, LONG_MS);
-    assert_int_equal(move.outcome.kind, OUTCOME_FAILED);
-    assert_true(move.outcome.is_lost);
-    assert_int_equal(state_of(&move, move.pids[0]), '0');
-    assert_int_equal(state_of(&move, move.pids[2]), '0');
-    assert_int_equal(in_journal(&move), 0);
-    end(&move);
+    act_rig_write(&move->rig, "break_at", "9\n"); /* The second checkpoint. */
+    checkpoint(move, LONG_MS);
+    assert_int_equal(move->outcome.kind, OUTCOME_FAILED);
+    assert_true(move->outcome.is_lost);
+    assert_int_equal(state_of(move, move->pids[0]), '0');
+    assert_int_equal(state_of(move, move->pids[2]), '0');
+    assert_int_equal(in_journal(move), 0);
 }
 
 /* Success that is none is seen. */
 static void a_driver_that_lies_is_seen(void **state)
 {
-    struct move move;
+    struct move *move = *state;
 
-    (void)state;
-    begin(&move);
-    act_rig_write(&move.rig, "lie_at", "9\n");
-    checkpoint(&move, LONG_MS);
-    assert_int_equal(move.outcome.kind, OUTCOME_FAILED);
-    assert_non_null(strstr(move.outcome.reason, "after its checkpoint"));
-    all_are(&move, '0');
-    end(&move);
+    act_rig_write(&move->rig, "lie_at", "9\n");
+    checkpoint(move, LONG_MS);
+    came_to_nothing(move, OUTCOME_FAILED, "after its checkpoint");
 }
 
 /* The driver's words reach the user. */
 static void a_lock_that_times_out_is_explained(void **state)
 {
-    struct move move;
+    struct move *move = *state;
     char name[32];
 
-    (void)state;
-    begin(&move);
-    (void)snprintf(name, sizeof name, "busy.%d", (int)move.pids[1]);
-    act_rig_write(&move.rig, name, "1\n");
-    checkpoint(&move, LONG_MS);
-    assert_int_equal(move.outcome.kind, OUTCOME_FAILED);
-    assert_non_null(strstr(move.outcome.reason, "device not ready"));
-    all_are(&move, '0');
-    end(&move);
+    (void)snprintf(name, sizeof name, "busy.%d", (int)move->pids[1]);
+    act_rig_write(&move->rig, name, "1\n");
+    checkpoint(move, LONG_MS);
+    came_to_nothing(move, OUTCOME_FAILED, "device not ready");
 }
 
 /* C4: a restore into too little room can be the end of the process. */
 static void nothing_is_restored_into_too_little_room(void **state)
 {
-    struct move move;
+    struct move *move = *state;
 
-    (void)state;
-    begin(&move);
-    checkpoint(&move, LONG_MS);
-    (void)restore(&move, VRAM_MIB - 1, LONG_MS);
-    assert_int_equal(move.outcome.kind, OUTCOME_SKIPPED);
-    assert_non_null(strstr(move.outcome.reason, "needs 100 MiB, only 99"));
-    all_are(&move, '2');
-    assert_int_equal(in_journal(&move), CHILDREN + 1);
-    end(&move);
+    checkpoint(move, LONG_MS);
+    (void)restore(move, VRAM_MIB - 1, LONG_MS);
+    assert_int_equal(move->outcome.kind, OUTCOME_SKIPPED);
+    assert_non_null(strstr(move->outcome.reason, "needs 100 MiB, only 99"));
+    all_are(move, '2');
+    assert_int_equal(in_journal(move), CHILDREN + 1);
 }
 
 /* Host RAM is a second ledger: what is promised to one is not there for the
  * next, and the reserve is nobody's. */
 static void short_host_ram_refuses_it(void **state)
 {
-    struct move move;
+    struct move *move = *state;
     struct buf why;
     char path[128];
 
-    (void)state;
-    begin(&move);
-    act_rig_write(&move.rig, "meminfo",
+    act_rig_write(&move->rig, "meminfo",
                   "MemTotal: 1000000 kB\nMemAvailable: 307200 kB\n");
-    (void)snprintf(path, sizeof path, "%s/meminfo", move.rig.dir);
-    hostram_release(&move.ram);
-    hostram_init(&move.ram, path, 150); /* 300 are available. */
+    (void)snprintf(path, sizeof path, "%s/meminfo", move->rig.dir);
+    hostram_release(&move->ram);
+    hostram_init(&move->ram, path, 150); /* 300 are available. */
     buf_init(&why, 1000);
-    assert_int_equal(hostram_take(&move.ram, &move.target.roots[0], 51, &why),
+    assert_int_equal(hostram_take(&move->ram, &move->target.roots[0], 51, &why),
                      E_OK);
-    checkpoint(&move, LONG_MS);
-    assert_int_equal(move.outcome.kind, OUTCOME_SKIPPED);
-    assert_non_null(strstr(move.outcome.reason, "needs 100 MiB of host RAM"));
-    all_are(&move, '0');
-    hostram_give(&move.ram, 51);
-    checkpoint(&move, LONG_MS);
-    assert_string_equal(move.outcome.reason, "");
-    assert_int_equal(move.ram.promised_mib, 0);
+    checkpoint(move, LONG_MS);
+    came_to_nothing(move, OUTCOME_SKIPPED, "needs 100 MiB of host RAM");
+    hostram_give(&move->ram, 51);
+    checkpoint_well(move);
+    assert_int_equal(move->ram.promised_mib, 0);
     buf_release(&why);
-    end(&move);
 }
 
 static void what_cannot_be_moved_is_skipped(void **state)
 {
-    struct move move;
+    struct move *move = *state;
     char name[32];
     int i;
 
-    (void)state;
-    begin(&move);
-    set_state(&move, move.pids[1], "2\n");
-    checkpoint(&move, LONG_MS);
-    assert_int_equal(move.outcome.kind, OUTCOME_SKIPPED);
-    assert_non_null(strstr(move.outcome.reason, "checkpointed already"));
+    set_state(move, move->pids[1], "2\n");
+    checkpoint(move, LONG_MS);
+    assert_int_equal(move->outcome.kind, OUTCOME_SKIPPED);
+    assert_non_null(strstr(move->outcome.reason, "checkpointed already"));
     for (i = 0; i <= CHILDREN; i++) {
         char path[128];
 
-        (void)snprintf(name, sizeof name, "state.%d", (int)move.pids[i]);
-        (void)snprintf(path, sizeof path, "%s/%s", move.rig.dir, name);
+        (void)snprintf(name, sizeof name, "state.%d", (int)move->pids[i]);
+        (void)snprintf(path, sizeof path, "%s/%s", move->rig.dir, name);
         assert_int_equal(unlink(path), 0);
     }
-    checkpoint(&move, LONG_MS);
-    assert_int_equal(move.outcome.kind, OUTCOME_SKIPPED);
-    assert_string_equal(move.outcome.reason, "none of its processes uses CUDA");
-    end(&move);
+    checkpoint(move, LONG_MS);
+    assert_int_equal(move->outcome.kind, OUTCOME_SKIPPED);
+    assert_string_equal(move->outcome.reason,
+                        "none of its processes uses CUDA");
 }
 
+/* Ends its tree itself: the numbers may be others' afterwards. */
 static void processes_that_died_are_dropped_from_the_journal(void **state)
 {
     struct move move;
 
     (void)state;
     begin(&move);
-    checkpoint(&move, LONG_MS);
+    checkpoint_well(&move);
     act_rig_end(move.pids, CHILDREN + 1);
     (void)restore(&move, VRAM_MIB, LONG_MS);
     assert_int_equal(move.outcome.kind, OUTCOME_FAILED);
@@ -380,50 +388,39 @@ static void processes_that_died_are_dropped_from_the_journal(void **state)
 
 static void the_program_does_it_where_the_driver_has_no_functions(void **state)
 {
-    struct move move;
+    struct move *move = *state;
 
-    (void)state;
-    begin(&move);
-    move.cuda.caller = old_caller;
-    move.cuda.program = CUDA_PROGRAM;
-    checkpoint(&move, LONG_MS);
-    assert_string_equal(move.outcome.reason, "");
-    all_are(&move, '2');
-    (void)restore(&move, VRAM_MIB, LONG_MS);
-    assert_string_equal(move.outcome.reason, "");
-    all_are(&move, '0');
-    end(&move);
+    move->cuda.caller = old_caller;
+    move->cuda.program = CUDA_PROGRAM;
+    checkpoint_well(move);
+    restore_well(move);
 }
 
 /* The program of driver 550 cannot lock all before it moves one; nothing here
  * has its library mapped, so nothing uses CUDA in its eyes. */
 static void the_program_of_550_looks_at_the_process(void **state)
 {
-    struct move move;
+    struct move *move = *state;
 
-    (void)state;
-    begin(&move);
-    move.cuda.caller = no_caller;
-    move.cuda.program = CUDA_PROGRAM;
-    act_rig_write(&move.rig, "toggles", "");
-    checkpoint(&move, LONG_MS);
-    assert_int_equal(move.outcome.kind, OUTCOME_SKIPPED);
-    assert_string_equal(move.outcome.reason, "none of its processes uses CUDA");
-    end(&move);
+    move->cuda.caller = no_caller;
+    move->cuda.program = CUDA_PROGRAM;
+    act_rig_write(&move->rig, "toggles", "");
+    checkpoint(move, LONG_MS);
+    assert_int_equal(move->outcome.kind, OUTCOME_SKIPPED);
+    assert_string_equal(move->outcome.reason,
+                        "none of its processes uses CUDA");
 }
 
 /* Preflight: the driver found and the one needed, in one sentence. */
 static void preflight_names_the_driver_found_and_the_one_needed(void **state)
 {
     struct rung_config config = {.state_dir = "/tmp"};
-    struct move move;
+    struct move *move = *state;
     struct buf why;
     char path[128];
 
-    (void)state;
-    begin(&move);
     buf_init(&why, 1000);
-    config.cuda = move.cuda;
+    config.cuda = move->cuda;
     assert_true(rung_available(&config, RUNG_DO_CHECKPOINT, NULL, &why));
     assert_string_equal(buf_string(&why), "");
     config.cuda.caller = old_caller;
@@ -432,8 +429,8 @@ static void preflight_names_the_driver_found_and_the_one_needed(void **state)
                         "a driver for CUDA 12.8 found, checkpoint needs 570, "
                         "or 550 and the cuda-checkpoint program");
     buf_clear(&why);
-    act_rig_write(&move.rig, "version", "535.129.03\n");
-    (void)snprintf(path, sizeof path, "%s/version", move.rig.dir);
+    act_rig_write(&move->rig, "version", "535.129.03\n");
+    (void)snprintf(path, sizeof path, "%s/version", move->rig.dir);
     config.cuda.version_path = path;
     config.cuda.program = CUDA_PROGRAM; /* Too old even for that. */
     assert_false(rung_available(&config, RUNG_DO_CHECKPOINT, NULL, &why));
@@ -447,7 +444,6 @@ static void preflight_names_the_driver_found_and_the_one_needed(void **state)
     assert_false(rung_available(&config, RUNG_DO_CHECKPOINT, NULL, &why));
     assert_non_null(strstr(buf_string(&why), "no NVIDIA driver found"));
     buf_release(&why);
-    end(&move);
 }
 
 /* ---- thaw ---------------------------------------------------------------- */
@@ -485,65 +481,59 @@ static void thaw_frees_what_a_dead_coordinator_left(void **state)
 {
     struct thawed thawed = {.free_mib = VRAM_MIB};
     struct thaw thaw = {.time_ms = LONG_MS, .room = room, .done = count};
-    struct move move;
+    struct move *move = *state;
     size_t failed;
     size_t damaged;
 
-    (void)state;
-    begin(&move);
-    thaw.context = &move.context;
+    thaw.context = &move->context;
     thaw.arg = &thawed;
-    checkpoint(&move, LONG_MS);
-    set_state(&move, move.pids[0], "1\n"); /* It was only locked, */
-    set_state(&move, move.pids[1], "0\n"); /* and this one not even that. */
+    checkpoint(move, LONG_MS);
+    set_state(move, move->pids[0], "1\n"); /* It was only locked, */
+    set_state(move, move->pids[1], "0\n"); /* and this one not even that. */
     assert_int_equal(thaw_run(&thaw, 0, &failed, &damaged), E_OK);
     assert_int_equal(failed, 0);
     assert_int_equal(thawed.calls, 1);
     assert_int_equal(thawed.processes, CHILDREN + 1);
-    all_are(&move, '0');
-    assert_int_equal(in_journal(&move), 0);
-    end(&move);
+    all_are(move, '0');
+    assert_int_equal(in_journal(move), 0);
 }
 
 static void thaw_leaves_what_has_no_room(void **state)
 {
     struct thawed thawed = {.free_mib = VRAM_MIB - 1};
     struct thaw thaw = {.time_ms = LONG_MS, .room = room, .done = count};
-    struct move move;
+    struct move *move = *state;
     size_t failed;
     size_t damaged;
 
-    (void)state;
-    begin(&move);
-    thaw.context = &move.context;
+    thaw.context = &move->context;
     thaw.arg = &thawed;
-    checkpoint(&move, LONG_MS);
+    checkpoint(move, LONG_MS);
     assert_int_equal(thaw_run(&thaw, 0, &failed, &damaged), E_OK);
     assert_int_equal(failed, 1);
-    all_are(&move, '2');
-    end(&move);
+    all_are(move, '2');
 }
 
 int main(void)
 {
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_tree_goes_to_host_ram_and_comes_back),
-        cmocka_unit_test(any_call_that_fails_is_taken_back),
-        cmocka_unit_test(
-            any_call_that_fails_on_the_way_back_can_be_tried_again),
-        cmocka_unit_test(a_call_that_hangs_is_killed_and_taken_back),
-        cmocka_unit_test(a_broken_process_is_told_as_lost),
-        cmocka_unit_test(a_driver_that_lies_is_seen),
-        cmocka_unit_test(a_lock_that_times_out_is_explained),
-        cmocka_unit_test(nothing_is_restored_into_too_little_room),
-        cmocka_unit_test(short_host_ram_refuses_it),
-        cmocka_unit_test(what_cannot_be_moved_is_skipped),
+        T(a_tree_goes_to_host_ram_and_comes_back),
+        T(any_call_that_fails_is_taken_back),
+        T(any_call_that_fails_on_the_way_back_can_be_tried_again),
+        T(a_call_that_hangs_is_killed_and_taken_back),
+        T(a_broken_process_is_told_as_lost),
+        T(a_driver_that_lies_is_seen),
+        T(a_lock_that_times_out_is_explained),
+        T(nothing_is_restored_into_too_little_room),
+        T(short_host_ram_refuses_it),
+        T(what_cannot_be_moved_is_skipped),
         cmocka_unit_test(processes_that_died_are_dropped_from_the_journal),
-        cmocka_unit_test(the_program_does_it_where_the_driver_has_no_functions),
-        cmocka_unit_test(the_program_of_550_looks_at_the_process),
-        cmocka_unit_test(preflight_names_the_driver_found_and_the_one_needed),
-        cmocka_unit_test(thaw_frees_what_a_dead_coordinator_left),
-        cmocka_unit_test(thaw_leaves_what_has_no_room),
+        T(the_program_does_it_where_the_driver_has_no_functions),
+        T(the_program_of_550_looks_at_the_process),
+        T(preflight_names_the_driver_found_and_the_one_needed),
+        T(thaw_frees_what_a_dead_coordinator_left),
+        T(thaw_leaves_what_has_no_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 /* Programs of the operator's: run on the loop, one per key. */
 #include "act_rig.h"
 
-#include "base/log.h"
 #include "control/hook.h"
 
 #include <setjmp.h>
@@ -190,6 +189,5 @@ int main(void)
         cmocka_unit_test(keys_are_bounded),
     };
 
-    log_limit(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum {
+    FILE_SIZE = 1024
+};
+
 static struct journal_entry entry_of(pid_t pid)
 {
     return (struct journal_entry){.kind = JOURNAL_CHECKPOINT,
@@ -34,10 +38,33 @@ static void add(const struct journal *journal,
     assert_int_equal(journal_add(journal, entry, 1, &patience), E_OK);
 }
 
-static void begin(struct act_rig *rig, struct journal *journal)
+struct fixture {
+    struct act_rig rig;
+    struct journal journal;
+};
+
+static int set_up(void **state)
 {
-    act_rig_init(rig);
-    assert_int_equal(journal_init(journal, rig->dir), E_OK);
+    static struct fixture fx;
+
+    act_rig_init(&fx.rig);
+    assert_int_equal(journal_init(&fx.journal, fx.rig.dir), E_OK);
+    *state = &fx;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fx = *state;
+
+    act_rig_release(&fx->rig);
+    return 0;
+}
+
+/* Read what is in the file of the journal. */
+static void read_file(const struct fixture *fx, char text[static FILE_SIZE])
+{
+    act_rig_read(&fx->rig, "frozen.journal", text, FILE_SIZE);
 }
 
 static size_t count_of(const struct journal *journal, size_t *damaged)
@@ -59,17 +86,14 @@ static void an_entry_comes_back_as_it_was_written(void **state)
 {
     struct journal_entry entry = entry_of(812);
     struct journal_list list;
-    struct journal journal;
-    struct act_rig rig;
+    struct fixture *fx = *state;
 
-    (void)state;
-    begin(&rig, &journal);
-    assert_int_equal(count_of(&journal, NULL), 0);
+    assert_int_equal(count_of(&fx->journal, NULL), 0);
     entry.kind = JOURNAL_CGROUP;
     (void)snprintf(entry.cgroup.dir, sizeof entry.cgroup.dir, "%s",
                    "/sys/fs/a b%20\n-\x7f/x");
-    add(&journal, &entry);
-    assert_int_equal(journal_read(&journal, &list), E_OK);
+    add(&fx->journal, &entry);
+    assert_int_equal(journal_read(&fx->journal, &list), E_OK);
     assert_int_equal(list.count, 1);
     assert_int_equal(list.entries[0].kind, JOURNAL_CGROUP);
     assert_int_equal(list.entries[0].id.pid, 812);
@@ -80,7 +104,6 @@ static void an_entry_comes_back_as_it_was_written(void **state)
     assert_string_equal(list.entries[0].gpus, entry.gpus);
     assert_string_equal(list.entries[0].cgroup.dir, entry.cgroup.dir);
     journal_list_release(&list);
-    act_rig_release(&rig);
 }
 
 /* An entry is replaced by its like, and goes when it is removed; the last takes
@@ -90,26 +113,22 @@ static void an_entry_is_there_once_and_goes(void **state)
     struct patience patience = patience_for(10000);
     struct journal_entry first = entry_of(1);
     struct journal_entry second = entry_of(2);
-    struct journal journal;
-    struct act_rig rig;
-    char text[64];
+    struct fixture *fx = *state;
+    char text[FILE_SIZE];
 
-    (void)state;
-    begin(&rig, &journal);
-    add(&journal, &first);
-    add(&journal, &second);
-    add(&journal, &first);
-    assert_int_equal(count_of(&journal, NULL), 2);
-    assert_int_equal(journal_remove(&journal, &first, 1, &patience), E_OK);
-    assert_int_equal(count_of(&journal, NULL), 1);
+    add(&fx->journal, &first);
+    add(&fx->journal, &second);
+    add(&fx->journal, &first);
+    assert_int_equal(count_of(&fx->journal, NULL), 2);
+    assert_int_equal(journal_remove(&fx->journal, &first, 1, &patience), E_OK);
+    assert_int_equal(count_of(&fx->journal, NULL), 1);
     first.id.pid = 2;
     first.id.start_ticks++; /* Another process with the number. */
-    assert_int_equal(journal_remove(&journal, &first, 1, &patience), E_OK);
-    assert_int_equal(count_of(&journal, NULL), 1);
-    assert_int_equal(journal_remove(&journal, &second, 1, &patience), E_OK);
-    act_rig_read(&rig, "frozen.journal", text, sizeof text);
+    assert_int_equal(journal_remove(&fx->journal, &first, 1, &patience), E_OK);
+    assert_int_equal(count_of(&fx->journal, NULL), 1);
+    assert_int_equal(journal_remove(&fx->journal, &second, 1, &patience), E_OK);
+    read_file(fx, text);
     assert_string_equal(text, "");
-    act_rig_release(&rig);
 }
 
 /* A file that was cut at any byte gives the whole lines before the cut, and
@@ -118,18 +137,15 @@ static void a_torn_file_gives_what_is_whole(void **state)
 {
     struct journal_entry first = entry_of(1);
     struct journal_entry second = entry_of(2);
-    struct journal journal;
-    struct act_rig rig;
-    char whole[1024];
-    char part[1024];
+    struct fixture *fx = *state;
+    char whole[FILE_SIZE];
+    char part[FILE_SIZE];
     size_t size;
     size_t damaged;
 
-    (void)state;
-    begin(&rig, &journal);
-    add(&journal, &first);
-    add(&journal, &second);
-    act_rig_read(&rig, "frozen.journal", whole, sizeof whole);
+    add(&fx->journal, &first);
+    add(&fx->journal, &second);
+    read_file(fx, whole);
     for (size = strlen(whole) - 1; size > 0; size--) {
         bool ends_a_line = whole[size] == '\n' || whole[size - 1] == '\n';
         size_t lines = 0;
@@ -137,59 +153,50 @@ static void a_torn_file_gives_what_is_whole(void **state)
 
         memcpy(part, whole, size);
         part[size] = '\0';
-        act_rig_write(&rig, "frozen.journal", part);
+        act_rig_write(&fx->rig, "frozen.journal", part);
         for (i = 0; i < size; i++) {
             lines += part[i] == '\n';
         }
         lines += whole[size] == '\n'; /* Whole but for its line feed. */
-        assert_int_equal(count_of(&journal, &damaged),
+        assert_int_equal(count_of(&fx->journal, &damaged),
                          lines == 0 ? 0 : lines - 1);
         assert_int_equal(damaged, ends_a_line ? 0 : 1);
     }
-    act_rig_release(&rig);
 }
 
 /* One byte that changed anywhere costs the line it is in, no more. */
 static void a_changed_byte_costs_one_line(void **state)
 {
     struct journal_entry entry = entry_of(1);
-    struct journal journal;
-    struct act_rig rig;
-    char whole[1024];
+    struct fixture *fx = *state;
+    char whole[FILE_SIZE];
     size_t size;
     size_t i;
 
-    (void)state;
-    begin(&rig, &journal);
-    add(&journal, &entry);
-    act_rig_read(&rig, "frozen.journal", whole, sizeof whole);
+    add(&fx->journal, &entry);
+    read_file(fx, whole);
     size = strlen(whole);
     for (i = (size_t)(strchr(whole, '\n') - whole) + 1; i < size - 1; i++) {
         char was = whole[i];
         size_t damaged;
 
         whole[i] = was == '7' ? '8' : '7';
-        act_rig_write(&rig, "frozen.journal", whole);
+        act_rig_write(&fx->rig, "frozen.journal", whole);
         whole[i] = was;
-        assert_int_equal(count_of(&journal, &damaged), 0);
+        assert_int_equal(count_of(&fx->journal, &damaged), 0);
         assert_int_equal(damaged, 1);
     }
-    act_rig_release(&rig);
 }
 
 /* After the machine has started again nothing is frozen any more. */
 static void another_boot_has_left_nothing(void **state)
 {
     struct journal_entry entry = entry_of(1);
-    struct journal journal;
-    struct act_rig rig;
+    struct fixture *fx = *state;
 
-    (void)state;
-    begin(&rig, &journal);
-    add(&journal, &entry);
-    (void)snprintf(journal.boot, sizeof journal.boot, "another");
-    assert_int_equal(count_of(&journal, NULL), 0);
-    act_rig_release(&rig);
+    add(&fx->journal, &entry);
+    (void)snprintf(fx->journal.boot, sizeof fx->journal.boot, "another");
+    assert_int_equal(count_of(&fx->journal, NULL), 0);
 }
 
 /* `gpucoord thaw` and a coordinator at the same time: who comes second waits,
@@ -198,53 +205,47 @@ static void who_finds_it_locked_gives_up_in_time(void **state)
 {
     struct patience patience = patience_for(30);
     struct journal_entry entry = entry_of(1);
-    struct journal journal;
-    struct act_rig rig;
+    struct fixture *fx = *state;
     char path[128];
     int fd;
 
-    (void)state;
-    begin(&rig, &journal);
-    (void)snprintf(path, sizeof path, "%s/frozen.lock", rig.dir);
+    (void)snprintf(path, sizeof path, "%s/frozen.lock", fx->rig.dir);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(flock(fd, LOCK_EX), 0);
-    assert_int_equal(journal_add(&journal, &entry, 1, &patience), E_TIMEOUT);
+    assert_int_equal(journal_add(&fx->journal, &entry, 1, &patience),
+                     E_TIMEOUT);
     (void)close(fd);
-    add(&journal, &entry);
-    act_rig_release(&rig);
+    add(&fx->journal, &entry);
 }
 
 static void what_cannot_be_written_is_an_error(void **state)
 {
     struct patience patience = patience_for(1000);
     struct journal_entry entry = entry_of(1);
-    struct journal journal;
-    struct act_rig rig;
+    struct fixture *fx = *state;
     char path[128];
 
-    (void)state;
-    begin(&rig, &journal);
-    (void)snprintf(path, sizeof path, "%s/frozen.journal.new", rig.dir);
+    (void)snprintf(path, sizeof path, "%s/frozen.journal.new", fx->rig.dir);
     assert_int_equal(mkdir(path, 0700), 0); /* In the new file's way. */
-    assert_int_equal(journal_add(&journal, &entry, 1, &patience), E_IO);
+    assert_int_equal(journal_add(&fx->journal, &entry, 1, &patience), E_IO);
     assert_int_equal(rmdir(path), 0);
-    assert_int_equal(count_of(&journal, NULL), 0);
-    assert_int_equal(journal_init(&journal, "/nonexistent/x"), E_OK);
-    assert_int_equal(journal_add(&journal, &entry, 1, &patience), E_IO);
-    act_rig_release(&rig);
+    assert_int_equal(count_of(&fx->journal, NULL), 0);
+    assert_int_equal(journal_init(&fx->journal, "/nonexistent/x"), E_OK);
+    assert_int_equal(journal_add(&fx->journal, &entry, 1, &patience), E_IO);
 }
 
 int main(void)
 {
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_entry_comes_back_as_it_was_written),
-        cmocka_unit_test(an_entry_is_there_once_and_goes),
-        cmocka_unit_test(a_torn_file_gives_what_is_whole),
-        cmocka_unit_test(a_changed_byte_costs_one_line),
-        cmocka_unit_test(another_boot_has_left_nothing),
-        cmocka_unit_test(who_finds_it_locked_gives_up_in_time),
-        cmocka_unit_test(what_cannot_be_written_is_an_error),
+        T(an_entry_comes_back_as_it_was_written),
+        T(an_entry_is_there_once_and_goes),
+        T(a_torn_file_gives_what_is_whole),
+        T(a_changed_byte_costs_one_line),
+        T(another_boot_has_left_nothing),
+        T(who_finds_it_locked_gives_up_in_time),
+        T(what_cannot_be_written_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

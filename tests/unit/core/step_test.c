@@ -262,6 +262,54 @@ static void what_was_taken_back_is_revoked(void **state)
     refuses(*state, event, E_ENDED);
 }
 
+/* The row of lease 50 with token 51, granted the device, in @state. */
+static struct core_event granted_row(enum lease_state state)
+{
+    struct core_event event = {.type = CORE_RESTORE};
+
+    event.restore.type = CORE_RECORD_LEASE;
+    event.restore.lease = (struct core_lease_row){.id = 50,
+                                                  .token = 51,
+                                                  .service = 1,
+                                                  .gpus = 1,
+                                                  .granted = 1,
+                                                  .granted_at_ms = 900,
+                                                  .first_granted_at_ms = 900,
+                                                  .ttl_ms = 1000,
+                                                  .class_id = 2,
+                                                  .state = (uint8_t)state};
+    return event;
+}
+
+/* Why a lease was taken back is not in its row; that it was, is. */
+static void what_was_taken_back_is_revoked_after_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_event tick = {.type = CORE_TICK};
+    struct core_lease_view view;
+
+    assert_int_equal(feed(fixture, granted_row(LEASE_RECLAIMING)), E_OK);
+    assert_int_equal(feed(fixture, tick), E_OK);
+    assert_int_equal(core_lease_view(fixture->core, 50, &view), E_OK);
+    assert_int_equal(view.row.state, LEASE_ENDED);
+    refuses(fixture, release(50, 51), E_REVOKED);
+}
+
+/* A rung is begun again after a restart: a damaged row must not end somebody
+ * who was to pause. */
+static void rows_with_a_rung_of_another_state_are_invalid(void **state)
+{
+    struct core_event event = granted_row(LEASE_PAUSING);
+
+    event.restore.lease.rung = RUNG_KILL;
+    refuses(*state, event, E_INVALID);
+    event = granted_row(LEASE_RECLAIMING);
+    event.restore.lease.rung = RUNG_FREEZE;
+    refuses(*state, event, E_INVALID);
+    event.restore.lease.rung = RUNG_TERM;
+    assert_int_equal(feed(*state, event), E_OK);
+}
+
 static void what_ended_otherwise_has_ended(void **state)
 {
     struct core_event renew = {.type = CORE_RENEW};
@@ -492,6 +540,7 @@ int main(void)
         STEP_TEST(unknown_leases_are_not_found),
         STEP_TEST(only_the_newest_token_speaks),
         STEP_TEST(what_was_taken_back_is_revoked),
+        STEP_TEST(what_was_taken_back_is_revoked_after_a_restart),
         STEP_TEST(what_ended_otherwise_has_ended),
         STEP_TEST(states_that_do_not_allow_it),
         STEP_TEST(rungs_are_answered_with_the_newest_token),
@@ -499,6 +548,7 @@ int main(void)
         STEP_TEST(watched_leases_are_supervised),
         STEP_TEST(a_pause_is_not_made_by_force),
         STEP_TEST(rows_no_version_wrote_are_invalid),
+        STEP_TEST(rows_with_a_rung_of_another_state_are_invalid),
         cmocka_unit_test(configurations_out_of_range_are_invalid),
         cmocka_unit_test(creation_survives_every_failing_allocation),
     };

@@ -91,6 +91,24 @@ static int reply(struct rig *rig, uint64_t conn, const char *body, bool is_told)
     return http_reply(rig->server, conn, &response);
 }
 
+/* Park @request of @count new clients, and hold an answer to each. */
+static void hold(struct rig *rig,
+                 const char *request,
+                 size_t count,
+                 int *fd,
+                 uint64_t *conn)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        fd[i] = park(rig, request, &conn[i]);
+    }
+    http_cork(rig->server);
+    for (i = 0; i < count; i++) {
+        assert_int_equal(reply(rig, conn[i], "abc", true), E_OK);
+    }
+}
+
 /* Say whether bytes have come to a client; the loop does not run for it. */
 static bool has_bytes(int fd)
 {
@@ -103,10 +121,9 @@ static void reply_is_held_until_all_leave(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn;
-    int fd = park(rig, PARK, &conn);
+    int fd;
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn, "a", true), E_OK);
+    hold(rig, PARK, 1, &fd, &conn);
     assert_false(has_bytes(fd));
     /* It is answered. */
     assert_int_equal(reply(rig, conn, "b", true), E_STATE);
@@ -154,13 +171,7 @@ static void more_replies_than_are_held_leave_at_once(void **state)
     int fd[CLIENTS];
     size_t i;
 
-    for (i = 0; i < CLIENTS; i++) {
-        fd[i] = park(rig, PARK, &conn[i]);
-    }
-    http_cork(rig->server);
-    for (i = 0; i < CLIENTS; i++) {
-        assert_int_equal(reply(rig, conn[i], "a", true), E_OK);
-    }
+    hold(rig, PARK, CLIENTS, fd, conn);
     assert_int_equal(sent_count, CLIENTS - HELD_MAX);
     http_uncork(rig->server);
     assert_int_equal(sent_count, CLIENTS);
@@ -201,10 +212,9 @@ static void held_reply_of_a_client_that_went_is_told(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn;
-    int fd = park(rig, PARK, &conn);
+    int fd;
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn, "a", true), E_OK);
+    hold(rig, PARK, 1, &fd, &conn);
     (void)close(fd);
     http_uncork(rig->server);
     rig_until(rig, rig->lost == 1);
@@ -216,11 +226,9 @@ static void held_reply_that_cannot_be_sent_is_told(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn[2];
-    int fd[2] = {park(rig, PARK, &conn[0]), park(rig, PARK, &conn[1])};
+    int fd[2];
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn[0], "a", true), E_OK);
-    assert_int_equal(reply(rig, conn[1], "a", true), E_OK);
+    hold(rig, PARK, 2, fd, conn);
     send_error = ECONNRESET;
     http_uncork(rig->server);
     assert_int_equal(rig->lost, 0); /* Told by the loop, not from inside. */
@@ -234,10 +242,9 @@ static void held_reply_taken_in_part_arrives_whole(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn;
-    int fd = park(rig, PARK NOW, &conn);
+    int fd;
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn, "abc", true), E_OK);
+    hold(rig, PARK NOW, 1, &fd, &conn);
     send_most = 7;
     http_uncork(rig->server);
     rig_expect(rig, fd, "", "200 200");
@@ -249,10 +256,9 @@ static void held_reply_never_taken_whole_is_told(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn;
-    int fd = park(rig, PARK, &conn);
+    int fd;
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn, "abc", true), E_OK);
+    hold(rig, PARK, 1, &fd, &conn);
     send_most = 7;
     http_uncork(rig->server);
     (void)close(fd);
@@ -264,11 +270,9 @@ static void held_reply_leaves_before_its_connection_closes(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn[2];
-    int fd[2] = {park(rig, PARK, &conn[0]), park(rig, PARK, &conn[1])};
+    int fd[2];
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn[0], "abc", true), E_OK);
-    assert_int_equal(reply(rig, conn[1], "abc", true), E_OK);
+    hold(rig, PARK, 2, fd, conn);
     http_close(rig->server, conn[0]);
     http_uncork(rig->server);
     rig_expect(rig, fd[0], "", "200 close");
@@ -282,10 +286,9 @@ static void held_reply_after_a_close_arrives_whole_too(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn;
-    int fd = park(rig, PARK, &conn);
+    int fd;
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn, "abc", true), E_OK);
+    hold(rig, PARK, 1, &fd, &conn);
     http_close(rig->server, conn);
     send_most = 7;
     http_uncork(rig->server);
@@ -300,11 +303,9 @@ static void held_reply_lost_after_a_close_is_not_told(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn[2];
-    int fd[2] = {park(rig, PARK, &conn[0]), park(rig, PARK, &conn[1])};
+    int fd[2];
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn[0], "abc", true), E_OK);
-    assert_int_equal(reply(rig, conn[1], "abc", true), E_OK);
+    hold(rig, PARK, 2, fd, conn);
     http_close(rig->server, conn[0]);
     send_error = ECONNRESET;
     http_uncork(rig->server);
@@ -319,10 +320,9 @@ static void held_reply_never_taken_whole_after_a_close_is_not_told(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn;
-    int fd = park(rig, PARK, &conn);
+    int fd;
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn, "abc", true), E_OK);
+    hold(rig, PARK, 1, &fd, &conn);
     http_close(rig->server, conn);
     send_most = 7;
     http_uncork(rig->server);
@@ -335,10 +335,9 @@ static void request_sent_ahead_of_a_held_reply_is_answered(void **state)
 {
     struct rig *rig = *state;
     uint64_t conn;
-    int fd = park(rig, PARK NOW NOW, &conn);
+    int fd;
 
-    http_cork(rig->server);
-    assert_int_equal(reply(rig, conn, "a", false), E_OK);
+    hold(rig, PARK NOW NOW, 1, &fd, &conn);
     http_uncork(rig->server);
     assert_int_equal(rig->requests, 1);
     rig_expect(rig, fd, "", "200 200 200");
@@ -390,9 +389,7 @@ static void server_is_destroyed_with_held_replies(void **state)
 
     (void)state;
     rig_start(&rig, NULL);
-    fd = park(&rig, PARK, &conn);
-    http_cork(rig.server);
-    assert_int_equal(reply(&rig, conn, "a", true), E_OK);
+    hold(&rig, PARK, 1, &fd, &conn);
     rig_stop(&rig);
     assert_int_equal(rig.lost, 0);
     (void)close(fd);

@@ -40,7 +40,7 @@ static const char everything[] =
     "\"timeout_ms\":0,\"ttl_ms\":1000,\"vram_mib\":4096,\"gpus\":2,"
     "\"device\":[0,\"GPU-1\"],\"job_id\":\"j \\u00e9\","
     "\"metadata\":{\"k\":[1,2.5,null]},\"preemptible\":false,\"wait\":true,"
-    "\"hold\":\"connection\",\"watch_pid\":0}";
+    "\"hold\":\"connection\",\"watch_pid\":0,\"ladder\":[\"ask\",\"term\"]}";
 
 static void every_field_has_its_place(void **state)
 {
@@ -49,7 +49,7 @@ static void every_field_has_its_place(void **state)
 
     (void)state;
     assert_int_equal(parse(everything, &request, &error), E_OK);
-    assert_int_equal(request.fields, (API_HAS_WATCH_PID << 1) - 1);
+    assert_int_equal(request.fields, (API_HAS_LADDER << 1) - 1);
     assert_string_equal(request.class_name, "chatbot");
     assert_int_equal(request.vram_mib, 4096);
     assert_int_equal(request.devices.count, 2);
@@ -60,6 +60,7 @@ static void every_field_has_its_place(void **state)
     assert_string_equal(request.metadata, "{\"k\":[1,2.5,null]}");
     assert_false(request.is_preemptible);
     assert_true(request.holds_by_connection);
+    assert_int_equal(request.ladder, RUNG_ASK | RUNG_TERM << 4);
 }
 
 static void a_request_written_reads_as_the_same(void **state)
@@ -154,6 +155,14 @@ static const struct bad bad_requests[] = {
     {S "\"hold\":\"conn\"}", E_INVALID, "hold",
      "\"hold\" must be \"lease\" or \"connection\", not \"conn\""},
     {S "\"watch_pid\":4194305}", E_INVALID, "watch_pid", NULL},
+    {S "\"ladder\":[\"term\",\"ask\"]}", E_INVALID, "ladder",
+     "\"ladder\" must be an array of rungs in their order, as [\"ask\", "
+     "\"checkpoint\", \"term\"], not this array"},
+    {S "\"ladder\":[\"ask\",\"ask\"]}", E_INVALID, "ladder", NULL},
+    {S "\"ladder\":[\"ask\",1]}", E_INVALID, "ladder", NULL},
+    {S "\"ladder\":[\"none\"]}", E_INVALID, "ladder", NULL},
+    {S "\"ladder\":[]}", E_INVALID, "ladder", NULL},
+    {S "\"ladder\":\"ask\"}", E_INVALID, "ladder", NULL},
     {"{\"priority\":0}", E_INVALID, "service_id", "\"service_id\" is required"},
     {"{\"service_id\":null}", E_INVALID, "service_id", NULL},
     {"{\"service_id\":\"\"}", E_INVALID, "service_id", NULL},

@@ -138,22 +138,6 @@ static void texts_are_escaped(void **state)
     buf_release(&out);
 }
 
-static void a_problem_says_what_helps(void **state)
-{
-    struct buf out;
-
-    (void)state;
-    buf_init(&out, 0);
-    api_problem(&out, E_STALE, NULL, "", 0);
-    expect(&out, "{\"type\":\"/stale-token\",\"title\":\"the token is not the "
-                 "lease's newest\",\"status\":409}");
-    api_problem(&out, E_LIMIT, "10000 wait already", "service_id", 1500);
-    expect(&out, "{\"type\":\"/queue-full\",\"title\":\"a configured limit was "
-                 "reached\",\"status\":429,\"detail\":\"10000 wait already\","
-                 "\"field\":\"service_id\",\"retry_after_ms\":1500}");
-    buf_release(&out);
-}
-
 static void a_client_reads_what_was_written(void **state)
 {
     struct api_control resume = {.type = API_CONTROL_RESUME, .grant = &grant};
@@ -170,14 +154,6 @@ static void a_client_reads_what_was_written(void **state)
     assert_int_equal(answer.renew_in_ms, 10000); /* The grant's is newer. */
     assert_int_equal(answer.devices.count, 1);
     assert_string_equal(answer.devices.items[0].uuid, "GPU-1");
-    buf_clear(&out);
-    api_problem(&out, E_TIMEOUT, "held by \"asr\"", NULL, 60000);
-    assert_int_equal(api_parse_answer(out.data, out.size, &answer), E_OK);
-    assert_string_equal(answer.type, "/wait-timeout");
-    assert_string_equal(answer.detail, "held by \"asr\"");
-    assert_int_equal(answer.status, 503);
-    assert_int_equal(answer.retry_after_ms, 60000);
-    assert_int_equal(answer.token, 0);
     buf_release(&out);
 }
 
@@ -205,7 +181,6 @@ int main(void)
         cmocka_unit_test(a_renewal_carries_the_pending_command),
         cmocka_unit_test(commands_are_as_documented),
         cmocka_unit_test(texts_are_escaped),
-        cmocka_unit_test(a_problem_says_what_helps),
         cmocka_unit_test(a_client_reads_what_was_written),
         cmocka_unit_test(a_client_refuses_what_is_not_an_answer),
     };
