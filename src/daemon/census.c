@@ -112,14 +112,13 @@ static bool match_all(struct daemon *daemon, struct board *board)
     const struct device_sample *sample = &board->sample;
     uint64_t now_ms = clock_mono_ms();
     bool is_unknown = false;
-    struct owner_table table;
-    bool is_whole;
+    bool is_whole = true;
+    struct owner_table table = {.holders = NULL};
     uint32_t i;
 
-    if (sample->process_count == 0) {
-        return tell_users(census, board);
+    if (sample->process_count > 0) {
+        is_whole = census_gather(daemon, &table);
     }
-    is_whole = census_gather(daemon, &table);
     for (i = 0; i < sample->process_count; i++) {
         struct known *known = census_know(census, sample->device,
                                           sample->processes[i].pid, now_ms);
@@ -130,6 +129,8 @@ static bool match_all(struct daemon *daemon, struct board *board)
             is_unknown = is_unknown || known->claim == CLAIM_NONE;
         }
     }
+    /* Before anybody is presumed: who has gone is not there any more. */
+    census_forget_gone(census, sample->device);
     if (is_unknown) {
         census_presume(daemon, sample->device);
     }
@@ -171,7 +172,6 @@ void census_take(struct daemon *daemon,
     board->samples++;
     event->report.is_attributed =
         match_all(daemon, board) && sample->processes_known;
-    census_forget_gone(census, sample->device);
     if (event->report.is_attributed) {
         event->report.usages = census->usages;
         event->report.usage_count = census->usage_count;
