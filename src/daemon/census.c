@@ -216,11 +216,6 @@ int census_create(struct census **out)
     if (census == NULL) {
         return E_NOMEM;
     }
-    census->services = calloc(DEVICE_PROCESSES_MAX, sizeof *census->services);
-    if (census->services == NULL) {
-        free(census);
-        return E_NOMEM;
-    }
     idmap_init(&census->known, &alloc_libc);
     *out = census;
     return E_OK;
@@ -244,8 +239,7 @@ void census_destroy(struct census *census)
         }
     }
     idmap_release(&census->known);
-    free(census->rules);
-    free(census->services);
+    census_rules_release(&census->rules);
     free(census->holders);
     free(census);
 }
