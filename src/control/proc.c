@@ -330,20 +330,26 @@ int proc_each(const char *root, proc_seen seen, void *arg)
     const struct dirent *entry;
     struct proc_stat stat;
     bool goes_on = true;
+    int rc = E_OK;
 
     if (dir == NULL) {
-        return E_IO;
+        return cause();
     }
     while (goes_on && (entry = readdir(dir)) != NULL) {
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
 
-        /* Who vanishes meanwhile, or is hidden, is not seen. */
-        if (*end == '\0' && pid > 0 &&
-            proc_read_stat(root, (pid_t)pid, &stat) == E_OK) {
+        if (*end != '\0' || pid <= 0) {
+            continue;
+        }
+        rc = proc_read_stat(root, (pid_t)pid, &stat);
+        if (rc == E_OK) {
             goes_on = seen(arg, &stat);
         }
+        /* Who vanishes meanwhile, or is hidden, is not seen; but without
+         * descriptors nobody would be, and all would seem to have gone. */
+        goes_on = goes_on && rc != E_IO;
     }
     (void)closedir(dir);
-    return E_OK;
+    return rc == E_IO ? E_IO : E_OK;
 }

@@ -93,7 +93,9 @@ typedef bool (*proc_seen)(void *arg, const struct proc_stat *stat);
 /* Walk over all processes that are not hidden.
  *
  * Errors:
- *   E_IO  the root cannot be read.
+ *   E_NOT_FOUND  there is no such root.
+ *   E_FORBIDDEN  it is hidden.
+ *   E_IO         no descriptors: somebody may not have been seen.
  */
 MUST_USE int proc_each(const char *root, proc_seen seen, void *arg);
 

@@ -173,14 +173,15 @@ static bool is_stopped(const struct proc_stat *stat)
     char tasks[64];
     bool all = stat->state == 'T' || stat->state == 't';
 
+    int rc = E_OK;
+
     if (all) {
         (void)snprintf(tasks, sizeof tasks, PROC_ROOT "/%d/task",
                        (int)stat->id.pid);
-        if (proc_each(tasks, thread_is_stopped, &all) != E_OK) {
-            all = true; /* It has just died. */
-        }
+        rc = proc_each(tasks, thread_is_stopped, &all);
     }
-    return all;
+    /* One that is not there any more has just died. */
+    return rc == E_NOT_FOUND || (rc == E_OK && all);
 }
 
 /* Put the members of @scan into @tree, with what was known of them. */
