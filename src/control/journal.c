@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_NAME "frozen.journal"
@@ -173,6 +174,19 @@ int journal_read(const struct journal *journal, struct journal_list *out)
 
 /* ---- Write --------------------------------------------------------------- */
 
+/* What root makes belongs to whom the directory belongs to: after `gpucoord
+ * thaw` by root the coordinator, another user, still reads and writes it. */
+static void give(const struct journal *journal, int fd)
+{
+    struct stat dir;
+
+    if (geteuid() == 0 && stat(journal->dir, &dir) == 0 &&
+        fchown(fd, dir.st_uid, dir.st_gid) != 0) {
+        log_warn("cannot give a file in '%s' to its owner: %s", journal->dir,
+                 strerror(errno));
+    }
+}
+
 /* Lock the journal and return the descriptor that holds the lock. */
 static int
 lock(const struct journal *journal, const struct patience *patience, int *out)
@@ -181,10 +195,11 @@ lock(const struct journal *journal, const struct patience *patience, int *out)
     int rc = E_BUSY;
 
     path_of(journal, LOCK_NAME, path);
-    *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    *out = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*out < 0) {
         return fail("open", path);
     }
+    give(journal, *out);
     while (rc == E_BUSY) {
         if (flock(*out, LOCK_EX | LOCK_NB) == 0) {
             return E_OK;
@@ -234,10 +249,12 @@ static int replace(const struct journal *journal, const struct buf *text)
 
     path_of(journal, FILE_NAME, path);
     path_of(journal, NEW_NAME, fresh);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+              0600);
     if (fd < 0) {
         return fail("open", fresh);
     }
+    give(journal, fd);
     if (write_whole(fd, text) != E_OK) {
         rc = fail("write", fresh);
     }

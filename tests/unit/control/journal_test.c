@@ -16,6 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum {
+    NOBODY = 65534
+};
+
 static struct journal_entry entry_of(pid_t pid)
 {
     return (struct journal_entry){.kind = JOURNAL_CHECKPOINT,
@@ -215,6 +219,44 @@ static void who_finds_it_locked_gives_up_in_time(void **state)
     act_rig_release(&rig);
 }
 
+/* `gpucoord thaw` by root must not shut the coordinator out, nor write where
+ * the coordinator's user has put a link. */
+static void what_root_writes_is_the_owners_and_follows_no_link(void **state)
+{
+    static const char *const names[] = {"frozen.journal", "frozen.lock"};
+    struct patience patience = patience_for(10000);
+    struct journal_entry entry = entry_of(812);
+    struct journal journal;
+    struct act_rig rig;
+    char path[128];
+    struct stat seen;
+    size_t i;
+
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: not root\n");
+        skip();
+    }
+    begin(&rig, &journal);
+    assert_int_equal(chown(rig.dir, NOBODY, NOBODY), 0);
+    add(&journal, &entry);
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", rig.dir, names[i]);
+        assert_int_equal(stat(path, &seen), 0);
+        assert_int_equal(seen.st_uid, NOBODY);
+        assert_int_equal(seen.st_gid, NOBODY);
+    }
+    act_rig_write(&rig, "precious", "of somebody else\n");
+    (void)snprintf(path, sizeof path, "%s/frozen.journal.new", rig.dir);
+    assert_int_equal(symlink("precious", path), 0);
+    assert_int_equal(journal_remove(&journal, &entry, 1, &patience), E_OK);
+    assert_int_equal(journal_add(&journal, &entry, 1, &patience), E_IO);
+    (void)snprintf(path, sizeof path, "%s/precious", rig.dir);
+    assert_int_equal(stat(path, &seen), 0);
+    assert_int_not_equal(seen.st_size, 0);
+    act_rig_release(&rig);
+}
+
 static void what_cannot_be_written_is_an_error(void **state)
 {
     struct patience patience = patience_for(1000);
@@ -244,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_changed_byte_costs_one_line),
         cmocka_unit_test(another_boot_has_left_nothing),
         cmocka_unit_test(who_finds_it_locked_gives_up_in_time),
+        cmocka_unit_test(what_root_writes_is_the_owners_and_follows_no_link),
         cmocka_unit_test(what_cannot_be_written_is_an_error),
     };
 
