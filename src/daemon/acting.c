@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "core/lease.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
@@ -323,22 +324,20 @@ void acting_arm(struct acting *acting)
 
 static int open_rungs(struct acting *acting, const char *store)
 {
-    const char *slash = strrchr(store, '/');
     struct rung_config config = {
         .host_ram_reserve_mib = acting->daemon->config->host_ram_reserve_mib};
-    char *dir = strndup(store, slash == NULL ? 0 : (size_t)(slash - store));
+    struct buf dir;
     int rc;
 
-    if (dir == NULL) {
-        return E_NOMEM;
-    }
-    config.state_dir = dir[0] == '\0' ? "/" : dir;
-    rc = journal_init(&acting->journal, config.state_dir);
-    if (rc == E_OK) {
-        rc = rungs_open(loop_base(acting->daemon->loop), &config,
-                        &acting->rungs);
-    }
-    free(dir);
+    buf_init(&dir, 0);
+    paths_parent(store, &dir);
+    config.state_dir = buf_string(&dir);
+    rc = buf_error(&dir);
+    rc = rc != E_OK ? rc : journal_init(&acting->journal, config.state_dir);
+    rc = rc != E_OK ? rc
+                    : rungs_open(loop_base(acting->daemon->loop), &config,
+                                 &acting->rungs);
+    buf_release(&dir);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 """The watchdog and its restarts (B8), and kill -9 of the coordinator at each
 rung: nobody is restarted twice, nobody stays frozen."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -121,6 +122,19 @@ def test_c15_an_operator_freezes_and_resumes(make, spawn, tmp_path):
     walk = one.lease(lease)["walk"]
     assert [(step["rung"], step["undo"]) for step in walk] == [
         ("freeze", False), ("freeze", True)]
+
+
+def test_c15_what_is_frozen_stands_beside_the_store(make, spawn, tmp_path,
+                                                    monkeypatch):
+    """Also where the command line names that without a directory."""
+    one = make(extra=settings(tmp_path / "one", FROZEN))
+    monkeypatch.setattr("conftest.BINARY", os.path.abspath(BINARY))
+    monkeypatch.chdir(one.dir)
+    one.start("--store", "short.db")
+    lease = freeze(one, spawn(MILD))
+    assert (one.dir / "frozen.journal").exists()
+    one.admin("resume", lease=lease)
+    until(lambda: not one.lease(lease)["frozen"], "resumed")
 
 
 def test_c15_what_is_thawed_by_hand_is_seen(make, spawn, tmp_path):
