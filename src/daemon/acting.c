@@ -354,7 +354,10 @@ int acting_open(struct daemon *daemon, struct acting **out)
     list_init(&acting->orders);
     rc = walks_create(&acting->walks);
     rc = rc != E_OK ? rc : open_rungs(acting, daemon->config->store);
-    rc = rc != E_OK ? rc : hooks_open(loop_base(daemon->loop), &acting->hooks);
+    rc = rc != E_OK ? rc
+                    : hooks_open(loop_base(daemon->loop), &acting->restarts);
+    rc = rc != E_OK ? rc
+                    : hooks_open(loop_base(daemon->loop), &acting->tellings);
     if (rc == E_OK) {
         acting->timer = evtimer_new(loop_base(daemon->loop), on_timer, acting);
         rc = acting->timer == NULL ? E_NOMEM : E_OK;
@@ -374,7 +377,8 @@ void acting_close(struct acting *acting)
     if (acting == NULL) {
         return;
     }
-    hooks_close(acting->hooks);
+    hooks_close(acting->restarts);
+    hooks_close(acting->tellings);
     rungs_close(acting->rungs);
     while (!list_is_empty(&acting->orders)) {
         struct order *order =

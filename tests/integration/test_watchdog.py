@@ -2,6 +2,7 @@
 rung: nobody is restarted twice, nobody stays frozen."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,38 @@ def test_b8_the_operator_is_told_once_an_hour(make, spawn, tmp_path):
     assert lines[0].startswith("lease 1 of 'whisper' was taken back: an "
                                "operator revoked it")
     assert one.log.read_text().count("of 'whisper' was taken back") == 2
+
+
+def strangers(one, names):
+    """Let a program of each of @names use the card until all were seen."""
+    users = []
+    for name in names:
+        program = one.dir / name
+        os.link(one.dir / "program", program)
+        users.append(subprocess.Popen([program, "600"]))
+        (one.gpu / str(users[-1].pid)).write_text("10\n")
+    try:
+        until(lambda: all(f"({name})" in one.log.read_text()
+                          for name in names), "they were told of")
+    finally:
+        for user in users:
+            user.kill()
+            user.wait()
+            (one.gpu / str(user.pid)).unlink()
+
+
+def test_b8_a_crowd_of_strangers_keeps_nobody_from_a_restart(make, spawn,
+                                                            tmp_path):
+    """Anybody may use the GPU by any name; each is told of."""
+    extra = settings(tmp_path / "one", "restart", "notify: ['true']\n")
+    one = make(extra=extra, verify="").start()
+    shutil.copy(shutil.which("sleep"), one.dir / "program")
+    for first in range(0, 300, 100):
+        strangers(one, [f"stranger-{i}" for i in range(first, first + 100)])
+    assert "too much is told" in one.log.read_text()
+    lease = hold(one, spawn(MILD))["lease"]
+    one.admin("revoke", lease=lease)
+    until(lambda: ran(one) == 1, "restarted")
 
 
 @pytest.mark.parametrize("rung", ["ask", "term", "kill", "restart"])
