@@ -45,7 +45,6 @@ struct board {
 };
 
 struct census {
-    struct acting *acting; /* Tells of rogues; NULL = only the log does. */
     struct board *boards[CORE_DEVICES_MAX]; /* NULL = never sampled. */
     struct idmap known;                     /* By device and pid. */
     struct census_rules rules;
