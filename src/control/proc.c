@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 enum {
-    TEXT_SIZE = 4096,     /* Of stat, status and cgroup. */
-    GENERATIONS_MAX = 256 /* Deeper trees are cut. */
+    TEXT_SIZE = 4096 /* Of stat, status and cgroup. */
 };
 
 bool proc_is_same(const struct proc_id *a, const struct proc_id *b)
@@ -276,16 +275,16 @@ uint64_t proc_age_ms(const struct proc_id *id)
 
 /* ---- Many ---------------------------------------------------------------- */
 
-/* Write the ancestors of the process @of. */
-static size_t climb(const char *root,
-                    const struct proc_stat *of,
-                    struct proc_id *out,
-                    size_t max)
+size_t
+proc_ancestors(const char *root, pid_t pid, struct proc_id *out, size_t max)
 {
-    struct proc_stat child = *of;
+    struct proc_stat child;
     struct proc_stat parent;
     size_t count = 0;
 
+    if (proc_read_stat(root, pid, &child) != E_OK) {
+        return 0;
+    }
     while (count < max && child.parent > 0 &&
            proc_read_stat(root, child.parent, &parent) == E_OK &&
            parent.id.start_ticks <= child.id.start_ticks) {
@@ -293,35 +292,6 @@ static size_t climb(const char *root,
         child = parent;
     }
     return count;
-}
-
-size_t
-proc_ancestors(const char *root, pid_t pid, struct proc_id *out, size_t max)
-{
-    struct proc_stat self;
-
-    return proc_read_stat(root, pid, &self) == E_OK
-               ? climb(root, &self, out, max)
-               : 0;
-}
-
-bool proc_descends(const char *root, pid_t pid, const struct proc_id *ancestor)
-{
-    struct proc_id line[GENERATIONS_MAX];
-    struct proc_stat self;
-    size_t count;
-    size_t i;
-
-    if (proc_read_stat(root, pid, &self) != E_OK) {
-        return false;
-    }
-    count = climb(root, &self, line, GENERATIONS_MAX);
-    for (i = 0; i < count; i++) {
-        if (proc_is_same(&line[i], ancestor)) {
-            return true;
-        }
-    }
-    return proc_is_same(&self.id, ancestor);
 }
 
 int proc_each(const char *root, proc_seen seen, void *arg)

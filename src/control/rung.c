@@ -68,11 +68,6 @@ static const char *const act_names[] = {
     [RUNG_DO_THAW] = "thaw",     [RUNG_DO_RESTORE] = "restore",
 };
 
-const char *rung_act_name(enum rung_act act)
-{
-    return act_names[act];
-}
-
 /* ---- Who owns what ------------------------------------------------------- */
 
 static void hub_leave(struct hub *hub)
@@ -331,7 +326,7 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
     (void)what;
     job_cancel(job);
     outcome_set(&outcome, OUTCOME_FAILED, "%s hangs; it is left alone",
-                rung_act_name(job->order.act));
+                act_names[job->order.act]);
     finish(job, &outcome);
 }
 

@@ -101,7 +101,4 @@ bool rung_available(const struct rung_config *config,
                     const struct tree_target *target,
                     struct buf *why);
 
-/* Return the word for an act, as "checkpoint"; static. */
-const char *rung_act_name(enum rung_act act);
-
 #endif

@@ -245,22 +245,18 @@ static void a_line_of_ancestors_ends_at_a_younger_parent(void **state)
     assert_int_equal(proc_ancestors(root.path, 41, line, 8), 0);
 }
 
-static void children_descend_and_others_do_not(void **state)
+static void a_child_has_its_parent_as_the_nearest(void **state)
 {
     struct proc_stat self;
-    struct proc_stat other;
+    struct proc_id line[8];
     pid_t pid = rig_fork(false);
 
     (void)state;
     assert_int_equal(proc_read_stat(PROC_ROOT, getpid(), &self), E_OK);
-    assert_int_equal(proc_read_stat(PROC_ROOT, pid, &other), E_OK);
-    assert_true(proc_descends(PROC_ROOT, pid, &self.id));
-    assert_true(proc_descends(PROC_ROOT, getpid(), &self.id));
-    assert_false(proc_descends(PROC_ROOT, getpid(), &other.id));
-    self.id.start_ticks++;
-    assert_false(proc_descends(PROC_ROOT, pid, &self.id));
+    assert_true(proc_ancestors(PROC_ROOT, pid, line, 8) >= 1);
+    assert_true(proc_is_same(&line[0], &self.id));
     rig_kill(pid);
-    assert_false(proc_descends(PROC_ROOT, pid, &self.id));
+    assert_int_equal(proc_ancestors(PROC_ROOT, pid, line, 8), 0);
 }
 
 static bool count_two(void *arg, const struct proc_stat *stat)
@@ -390,7 +386,7 @@ int main(void)
         cmocka_unit_test(the_dead_are_not_found_once_they_were_waited_for),
         WITH_ROOT(a_number_used_again_is_another_process),
         WITH_ROOT(a_line_of_ancestors_ends_at_a_younger_parent),
-        cmocka_unit_test(children_descend_and_others_do_not),
+        cmocka_unit_test(a_child_has_its_parent_as_the_nearest),
         WITH_ROOT(a_walk_sees_processes_only_and_can_be_ended),
         cmocka_unit_test(a_walk_without_descriptors_says_so),
         cmocka_unit_test(the_hidden_are_forbidden),
