@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/smallfile.h"
 #include "control/journal_text.h"
 
 #include <errno.h>
@@ -38,27 +39,14 @@ static int fail(const char *what, const char *path)
                                                                  : E_IO;
 }
 
-static void read_boot(char out[JOURNAL_BOOT_SIZE])
-{
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-    out[0] = '\0';
-    if (file != NULL) {
-        if (fgets(out, JOURNAL_BOOT_SIZE, file) == NULL) {
-            out[0] = '\0';
-        }
-        (void)fclose(file);
-    }
-    out[strcspn(out, "\n")] = '\0';
-}
-
 int journal_init(struct journal *journal, const char *dir)
 {
     if (strlen(dir) >= sizeof journal->dir) {
         return E_TOO_BIG;
     }
     (void)snprintf(journal->dir, sizeof journal->dir, "%s", dir);
-    read_boot(journal->boot);
+    smallfile_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", journal->boot,
+                   sizeof journal->boot);
     return E_OK;
 }
 

@@ -1,5 +1,7 @@
 #include "control/proc.h"
 
+#include "base/smallfile.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -65,22 +67,7 @@ static int open_process(const char *root, pid_t pid, int *out)
 /* Read the file @name of a process, cut to @size less the NUL. */
 static int read_file(int dir, const char *name, char *text, size_t size)
 {
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-    size_t done = 0;
-    ssize_t more;
-    int rc;
-
-    if (fd < 0) {
-        return cause();
-    }
-    do {
-        more = read(fd, text + done, size - 1 - done);
-        done += more > 0 ? (size_t)more : 0;
-    } while (more > 0 && done < size - 1);
-    text[done] = '\0';
-    rc = more < 0 ? cause() : E_OK;
-    (void)close(fd);
-    return rc;
+    return smallfile_read(dir, name, text, size) < 0 ? cause() : E_OK;
 }
 
 /* ---- One process --------------------------------------------------------- */
@@ -231,14 +218,6 @@ static void read_exe(int dir, char out[PROC_PATH_SIZE])
     }
 }
 
-static void read_name(int dir, char out[PROC_NAME_SIZE])
-{
-    if (read_file(dir, "comm", out, PROC_NAME_SIZE) != E_OK) {
-        out[0] = '\0';
-    }
-    out[strcspn(out, "\n")] = '\0';
-}
-
 int proc_read(const char *root, pid_t pid, struct proc_facts *out)
 {
     int dir;
@@ -255,7 +234,7 @@ int proc_read(const char *root, pid_t pid, struct proc_facts *out)
     if (rc == E_OK) {
         read_cgroups(dir, out);
         read_exe(dir, out->exe);
-        read_name(dir, out->name);
+        smallfile_line(dir, "comm", out->name, sizeof out->name);
     }
     (void)close(dir);
     return rc;

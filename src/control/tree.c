@@ -1,12 +1,13 @@
 #include "control/tree.h"
 
 #include "base/buf.h"
+#include "base/smallfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -305,18 +306,10 @@ int tree_signal(const struct proc_id *id, int signal)
 static void print_member(const struct proc_id *id, struct buf *out)
 {
     char path[64];
-    char name[32] = "";
-    FILE *file;
+    char name[PROC_NAME_SIZE];
 
     (void)snprintf(path, sizeof path, PROC_ROOT "/%d/comm", (int)id->pid);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fgets(name, sizeof name, file) == NULL) {
-            name[0] = '\0';
-        }
-        (void)fclose(file);
-    }
-    name[strcspn(name, "\n")] = '\0';
+    smallfile_line(AT_FDCWD, path, name, sizeof name);
     buf_printf(out, "pid %d", (int)id->pid);
     if (name[0] != '\0') {
         buf_printf(out, " (%s)", name);
