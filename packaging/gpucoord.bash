@@ -25,6 +25,11 @@ _gpucoord()
         return
     elif [[ $before == --on-lost ]]; then
         words='continue stop term'
+    elif [[ $before == --on-pause ]]; then
+        words='never ask checkpoint checkpoint,term'
+    elif [[ $before == --dir ]]; then
+        compopt -o dirnames
+        return
     elif [[ $word == -* ]]; then
         words=$(_gpucoord_words "${COMP_WORDS[1]}")
     else

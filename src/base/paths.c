@@ -107,6 +107,17 @@ int paths_socket(struct buf *out)
     return buf_error(out);
 }
 
+void paths_parent(const char *path, struct buf *out)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL) {
+        buf_byte(out, '.');
+    } else {
+        buf_add(out, path, slash == path ? 1 : (size_t)(slash - path));
+    }
+}
+
 int paths_make(const char *path)
 {
     char *copy = strdup(path);

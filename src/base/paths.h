@@ -48,6 +48,9 @@ MUST_USE int paths_user_config(struct buf *out);
  */
 MUST_USE int paths_socket(struct buf *out);
 
+/* Append the directory that the file @path lies in; "." where it names none. */
+void paths_parent(const char *path, struct buf *out);
+
 /* Make the directory @path and what is missing above it, 0755 less the umask.
  *
  * Errors:

@@ -1,8 +1,8 @@
 /* check_gpus.c - the GPUs of this machine, and whose processes are on them. */
-#include "base/clock.h"
 #include "cli/check.h"
 #include "cli/check_owner.h"
 #include "daemon/config.h"
+#include "daemon/gpus.h"
 #include "device/device.h"
 
 #include <event2/event.h>
@@ -15,86 +15,14 @@ enum {
 struct measure {
     struct device_sample samples[DEVICES_MAX];
     bool is_known[DEVICES_MAX];
-    uint32_t count;
 };
 
 static void on_sample(void *arg, const struct device_sample *sample)
 {
     struct measure *measure = arg;
 
-    if (!measure->is_known[sample->device]) {
-        measure->is_known[sample->device] = true;
-        measure->count++;
-    }
+    measure->is_known[sample->device] = true;
     measure->samples[sample->device] = *sample;
-}
-
-/* ---- Opening ---------------------------------------------------------- */
-
-static int open_kind(const struct config_gpus *gpus,
-                     enum device_kind kind,
-                     struct measure *measure,
-                     struct event_base *base,
-                     struct device_set **out,
-                     struct buf *why)
-{
-    struct device_config config = {.kind = kind,
-                                   .dir = gpus->dir,
-                                   .capacity_mib = gpus->capacity_mib,
-                                   .count = gpus->count,
-                                   .sysfs = gpus->sysfs,
-                                   .proc = gpus->proc,
-                                   .on_sample = on_sample,
-                                   .arg = measure};
-
-    return device_set_open(&config, base, out, why);
-}
-
-/* Open what `serve` would open. */
-static int open_configured(const struct config_gpus *gpus,
-                           struct measure *measure,
-                           struct event_base *base,
-                           struct device_set **out,
-                           struct buf *why)
-{
-    int rc;
-
-    switch (gpus->kind) {
-    case CONFIG_GPUS_AUTO:
-        break;
-    case CONFIG_GPUS_NVML:
-        return open_kind(gpus, DEVICE_NVML, measure, base, out, why);
-    case CONFIG_GPUS_AMDGPU:
-        return open_kind(gpus, DEVICE_AMDGPU, measure, base, out, why);
-    case CONFIG_GPUS_SIMULATED:
-        return open_kind(gpus, DEVICE_SIMULATED, measure, base, out, why);
-    case CONFIG_GPUS_DECLARED:
-        return open_kind(gpus, DEVICE_DECLARED, measure, base, out, why);
-    }
-    rc = open_kind(gpus, DEVICE_NVML, measure, base, out, why);
-    if (rc == E_NOT_FOUND) {
-        buf_text(why, "; ");
-        rc = open_kind(gpus, DEVICE_AMDGPU, measure, base, out, why);
-    }
-    return rc;
-}
-
-/* Run the loop until all devices have answered. */
-static void measure_all(struct event_base *base,
-                        struct device_set *set,
-                        const struct measure *measure)
-{
-    uint64_t until_ms = clock_mono_ms() + MEASURE_MS;
-    struct timeval step = {.tv_usec = 20000};
-    uint32_t i;
-
-    for (i = 0; i < device_count(set); i++) {
-        device_want(set, i, true);
-    }
-    while (measure->count < device_count(set) && clock_mono_ms() < until_ms &&
-           event_base_loopexit(base, &step) == 0 &&
-           event_base_dispatch(base) >= 0) {
-    }
 }
 
 /* ---- Telling ---------------------------------------------------------- */
@@ -185,12 +113,13 @@ void check_gpus(struct check *check)
 
     buf_init(&why, 1000);
     if (measure != NULL && base != NULL) {
-        rc = open_configured(&check->config->gpus, measure, base, &set, &why);
+        rc = gpus_open_set(
+            &check->config->gpus,
+            &(struct device_config){.on_sample = on_sample, .arg = measure},
+            base, &set, &why);
     }
     if (rc == E_OK) {
-        if (device_kind(set) != DEVICE_DECLARED) {
-            measure_all(base, set, measure);
-        }
+        device_measure(set, base, MEASURE_MS);
         for (i = 0; i < device_count(set); i++) {
             (void)json_array_append_new(devices,
                                         describe(check, set, measure, i));

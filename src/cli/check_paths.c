@@ -1,10 +1,10 @@
 /* check_paths.c - where things lie, and what a container needs. */
+#include "base/paths.h"
 #include "cli/check.h"
 #include "daemon/config.h"
 
 #include <grp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,51 +29,45 @@ static bool answers(const char *path)
     return is_there;
 }
 
-/* Return the directory of @path, to be freed; NULL without memory. */
-static char *directory_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash == NULL
-               ? strdup(".")
-               : strndup(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
 /* Add what a container needs: the socket's directory, and the group that may
  * connect. */
 static void add_container(struct check *check, const char *socket)
 {
-    char *dir = directory_of(socket);
     const struct group *named;
     struct stat seen;
     gid_t gid = getegid();
+    struct buf dir;
 
-    if (stat(socket, &seen) == 0 || (dir != NULL && stat(dir, &seen) == 0)) {
+    buf_init(&dir, 0);
+    paths_parent(socket, &dir);
+    if (stat(socket, &seen) == 0 || stat(buf_string(&dir), &seen) == 0) {
         gid = seen.st_gid;
     }
     named = getgrgid(gid);
     (void)json_object_set_new(
         check->report, "container",
-        json_pack("{s:o, s:i, s:o}", "mount", check_string(dir), "gid",
-                  (int)gid, "group",
+        json_pack("{s:o, s:i, s:o}", "mount", check_string(buf_string(&dir)),
+                  "gid", (int)gid, "group",
                   check_string(named == NULL ? NULL : named->gr_name)));
-    free(dir);
+    buf_release(&dir);
 }
 
 /* Say in one word whether the store at @path can be used. */
 static const char *store_state(struct check *check, const char *path)
 {
-    char *dir = directory_of(path);
     const char *state = "new";
+    struct buf dir;
 
+    buf_init(&dir, 0);
+    paths_parent(path, &dir);
     if (access(path, F_OK) == 0) {
         state = access(path, R_OK | W_OK) == 0 ? "ok" : "forbidden";
-    } else if (dir != NULL && access(dir, F_OK) == 0 &&
-               access(dir, W_OK | X_OK) != 0) {
+    } else if (access(buf_string(&dir), F_OK) == 0 &&
+               access(buf_string(&dir), W_OK | X_OK) != 0) {
         state = "forbidden";
     }
     check->problems += strcmp(state, "forbidden") == 0 ? 1 : 0;
-    free(dir);
+    buf_release(&dir);
     return state;
 }
 

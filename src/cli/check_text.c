@@ -20,16 +20,6 @@ size_or_dash(const json_t *object, const char *key, char text[HUMAN_SIZE])
                : "-";
 }
 
-static void
-add_heads(struct table *table, const char *const *heads, size_t count)
-{
-    size_t i;
-
-    for (i = 0; i < count; i++) {
-        table_cell(table, "%s", heads[i]);
-    }
-}
-
 /* ---- GPUs ------------------------------------------------------------- */
 
 static void gpus(const json_t *report, struct buf *out)
@@ -46,7 +36,7 @@ static void gpus(const json_t *report, struct buf *out)
         return;
     }
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads, sizeof heads / sizeof heads[0]);
+    table_heads(&table, heads);
     for (i = 0; i < json_array_size(list); i++) {
         const json_t *device = json_array_get(list, i);
         char text[HUMAN_SIZE];
@@ -92,7 +82,7 @@ static void processes(const json_t *report, struct buf *out)
     size_t j;
 
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads, sizeof heads / sizeof heads[0]);
+    table_heads(&table, heads);
     for (i = 0; i < json_array_size(list); i++) {
         const json_t *device = json_array_get(list, i);
         const json_t *seen = json_object_get(device, "processes");
@@ -125,7 +115,7 @@ static void rungs_here(const json_t *report, struct buf *out)
     size_t i;
 
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads, sizeof heads / sizeof heads[0]);
+    table_heads(&table, heads);
     for (i = 0; i < json_array_size(list); i++) {
         const json_t *rung = json_array_get(list, i);
 
@@ -168,7 +158,7 @@ static void services(const json_t *report, struct buf *out)
         return;
     }
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads, sizeof heads / sizeof heads[0]);
+    table_heads(&table, heads);
     for (i = 0; i < json_array_size(list); i++) {
         service_rungs(json_array_get(list, i), &table);
     }

@@ -6,15 +6,6 @@
 
 #include <inttypes.h>
 
-static void add_heads(struct table *table, const char *const *heads)
-{
-    size_t i;
-
-    for (i = 0; i < table->columns; i++) {
-        table_cell(table, "%s", heads[i]);
-    }
-}
-
 /* ---- Figures ------------------------------------------------------------ */
 
 /* Add the figure @key with its unit, "-" where it is not known. */
@@ -64,7 +55,7 @@ void status_gpu_figures(const json_t *status, struct buf *out)
     size_t i;
 
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    table_heads(&table, heads);
     for (i = 0; i < json_array_size(list); i++) {
         is_shown = is_shown || has_figures(json_array_get(list, i));
         figures_row(json_array_get(list, i), &table);
@@ -115,7 +106,7 @@ void status_gpu_processes(const json_t *status, struct buf *out)
     size_t j;
 
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    table_heads(&table, heads);
     for (i = 0; i < json_array_size(list); i++) {
         const json_t *device = json_array_get(list, i);
         const json_t *seen = json_object_get(device, "processes");

@@ -157,15 +157,6 @@ size_or_dash(const json_t *device, const char *key, char text[HUMAN_SIZE])
                : "-";
 }
 
-static void add_heads(struct table *table, const char *const *heads)
-{
-    size_t i;
-
-    for (i = 0; i < table->columns; i++) {
-        table_cell(table, "%s", heads[i]);
-    }
-}
-
 static void device_row(const json_t *device, struct table *table)
 {
     char text[HUMAN_SIZE];
@@ -201,7 +192,7 @@ static void devices(const json_t *status, struct buf *out)
     size_t i;
 
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    table_heads(&table, heads);
     for (i = 0; i < json_array_size(list); i++) {
         device_row(json_array_get(list, i), &table);
     }
@@ -293,7 +284,7 @@ static void holders(const json_t *status,
         return;
     }
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    table_heads(&table, heads);
     for (i = 0; i < json_array_size(list); i++) {
         holder_row(json_array_get(list, i), &table);
     }
@@ -335,7 +326,7 @@ static void waiters(const json_t *status, struct buf *out)
         return;
     }
     table_init(&table, sizeof heads / sizeof heads[0]);
-    add_heads(&table, heads);
+    table_heads(&table, heads);
     for (i = 0; i < shown; i++) {
         waiter_row(json_array_get(list, i), &table);
     }

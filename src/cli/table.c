@@ -56,6 +56,15 @@ void table_cell(struct table *table, const char *format, ...)
     table->count++;
 }
 
+void table_heads(struct table *table, const char *const *heads)
+{
+    size_t i;
+
+    for (i = 0; i < table->columns; i++) {
+        table_cell(table, "%s", heads[i]);
+    }
+}
+
 void table_print(const struct table *table, struct buf *out)
 {
     const char *cell = buf_string(&table->cells);

@@ -26,6 +26,9 @@ void table_init(struct table *table, size_t columns);
 /* Free what the table owns. */
 void table_release(struct table *table);
 
+/* Add a row of heads, as many as there are columns. */
+void table_heads(struct table *table, const char *const *heads);
+
 /* Add a cell as printf() writes it; control characters are shown as '?'. */
 void table_cell(struct table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

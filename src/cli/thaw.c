@@ -5,7 +5,6 @@
  * measured here, since nobody else may be there to be asked.
  */
 #include "control/thaw.h"
-#include "base/clock.h"
 #include "base/paths.h"
 #include "base/units.h"
 #include "cli/args.h"
@@ -53,7 +52,6 @@ static const struct args_spec spec = {
 struct measure {
     struct device_set *set;
     uint32_t free_mib[DEVICES_MAX];
-    uint32_t measured; /* How many of them. */
     bool is_known[DEVICES_MAX];
 };
 
@@ -66,10 +64,7 @@ static void on_sample(void *arg, const struct device_sample *sample)
         return;
     }
     info = device_info(measure->set, sample->device);
-    if (!measure->is_known[sample->device]) {
-        measure->is_known[sample->device] = true;
-        measure->measured++;
-    }
+    measure->is_known[sample->device] = true;
     measure->free_mib[sample->device] = info->total_mib > sample->used_mib
                                             ? info->total_mib - sample->used_mib
                                             : 0;
@@ -103,23 +98,6 @@ static uint64_t least_free(const struct measure *measure, const char *gpus)
     return least_mib == UINT64_MAX ? 0 : least_mib;
 }
 
-/* Run the loop until all devices are measured. */
-static void measure_all(struct event_base *base, struct measure *measure)
-{
-    uint64_t until_ms = clock_mono_ms() + MEASURE_MS;
-    struct timeval step = {.tv_usec = 50000};
-    uint32_t i;
-
-    for (i = 0; i < device_count(measure->set); i++) {
-        device_want(measure->set, i, true);
-    }
-    while (measure->measured < device_count(measure->set) &&
-           clock_mono_ms() < until_ms &&
-           event_base_loopexit(base, &step) == 0 &&
-           event_base_dispatch(base) >= 0) {
-    }
-}
-
 /* As thaw_room. */
 static uint64_t room(void *arg, const char *gpus)
 {
@@ -138,7 +116,7 @@ static uint64_t room(void *arg, const char *gpus)
     base = event_base_new();
     if (base != NULL &&
         device_set_open(&config, base, &measure.set, &why) == E_OK) {
-        measure_all(base, &measure);
+        device_measure(measure.set, base, MEASURE_MS);
         free_mib = least_free(&measure, gpus);
         device_set_close(measure.set);
     } else {

@@ -1,5 +1,7 @@
 #include "control/cgroup.h"
 
+#include "base/smallfile.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -157,22 +159,11 @@ static int read_event(const struct cgroup *cgroup, const char *key, bool *out)
     char path[CGROUP_FILE_SIZE];
     char text[256];
     const char *found;
-    ssize_t size;
-    int rc;
-    int fd;
 
     file_path(cgroup, "cgroup.events", path);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    if (smallfile_read(AT_FDCWD, path, text, sizeof text) < 0) {
         return cause(E_NOT_FOUND);
     }
-    size = read(fd, text, sizeof text - 1);
-    rc = size < 0 ? cause(E_NOT_FOUND) : E_OK;
-    (void)close(fd);
-    if (rc != E_OK) {
-        return rc;
-    }
-    text[size] = '\0';
     found = strstr(text, key);
     if (found == NULL) {
         return E_IO;

@@ -1,10 +1,12 @@
 #include "control/cuda.h"
 
+#include "base/smallfile.h"
 #include "control/cuda_call.h"
 #include "control/launch.h"
 
 #include <assert.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,24 +49,6 @@ const char *cuda_state_name(enum cuda_state state)
 }
 
 /* ---- What is here -------------------------------------------------------- */
-
-static void read_version(const struct cuda_config *config,
-                         char out[CUDA_VERSION_SIZE])
-{
-    FILE *file =
-        fopen(config->version_path != NULL ? config->version_path
-                                           : "/sys/module/nvidia/version",
-              "re");
-
-    out[0] = '\0';
-    if (file != NULL) {
-        if (fgets(out, CUDA_VERSION_SIZE, file) == NULL) {
-            out[0] = '\0';
-        }
-        (void)fclose(file);
-    }
-    out[strcspn(out, "\n")] = '\0';
-}
 
 /* Return the major version of the driver; 0 = not known. */
 static long major_of(const struct cuda_tool *tool)
@@ -167,7 +151,10 @@ int cuda_find(const struct cuda_config *config,
     *out = (struct cuda_tool){.device_prefix = config->device_prefix != NULL
                                                    ? config->device_prefix
                                                    : "/dev/nvidia"};
-    read_version(config, out->driver);
+    smallfile_line(AT_FDCWD,
+                   config->version_path != NULL ? config->version_path
+                                                : "/sys/module/nvidia/version",
+                   out->driver, sizeof out->driver);
     set_command(out, config->caller != NULL ? config->caller : own_caller);
     buf_init(&text, OUTPUT_MAX);
     rc = call(out, probe, patience, &text, &status);

@@ -1,12 +1,12 @@
 #include "control/guarantee.h"
 
-enum core_guarantee guarantee_of(const struct guarantee_facts *facts)
+enum core_guarantee guarantee_of(enum guarantee_watch watch,
+                                 enum guarantee_measure measure)
 {
-    bool is_measured = facts->measure != GUARANTEE_UNMEASURED;
-    bool is_watched =
-        facts->watch != GUARANTEE_UNWATCHED && facts->is_alive && facts->is_own;
+    bool is_measured = measure != GUARANTEE_UNMEASURED;
 
-    if (is_watched && (is_measured || facts->watch == GUARANTEE_CGROUP)) {
+    if (watch == GUARANTEE_CGROUP ||
+        (watch != GUARANTEE_UNWATCHED && is_measured)) {
         return CORE_SUPERVISED;
     }
     return is_measured ? CORE_VERIFIED : CORE_ADVISORY;

@@ -7,8 +7,6 @@
 
 #include "core/core.h"
 
-#include <stdbool.h>
-
 /* What the coordinator would notice of the holder's end. */
 enum guarantee_watch {
     GUARANTEE_UNWATCHED,
@@ -26,19 +24,14 @@ enum guarantee_measure {
     GUARANTEE_MEASURES
 };
 
-struct guarantee_facts {
-    enum guarantee_watch watch;
-    bool is_alive; /* The watched were seen alive after they were opened. */
-    bool is_own;   /* They belong to the user who asked. */
-    enum guarantee_measure measure;
-};
-
-/* Return the promise.
+/* Return the promise of a lease whose living processes, of the asker's own, are
+ * watched in the way @watch, on devices measured as @measure.
  *
- * Supervised needs living processes of the asker under watch, and something
- * that shows when they are off the GPU though they live on: measured VRAM, or
- * a cgroup that must empty first.
+ * Supervised needs a watch, and something that shows when the processes are off
+ * the GPU though they live on: measured VRAM, or a cgroup that must empty
+ * first.
  */
-enum core_guarantee guarantee_of(const struct guarantee_facts *facts);
+enum core_guarantee guarantee_of(enum guarantee_watch watch,
+                                 enum guarantee_measure measure);
 
 #endif

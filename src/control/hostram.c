@@ -1,5 +1,8 @@
 #include "control/hostram.h"
 
+#include "base/smallfile.h"
+
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -53,19 +56,9 @@ static int read_available(const char *path, uint64_t *mib)
 static bool read_bytes(const char *dir, const char *name, uint64_t *bytes)
 {
     char path[PATH_SIZE];
-    char text[32] = "";
-    char *end = text;
-    FILE *file;
 
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fgets(text, sizeof text, file) != NULL) {
-            *bytes = strtoull(text, &end, 10);
-        }
-        (void)fclose(file);
-    }
-    return end != text;
+    return smallfile_number(AT_FDCWD, path, bytes);
 }
 
 /* Return what the memory limits of the cgroup of @id, and of those around it,

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/smallfile.h"
 #include "control/journal_text.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_NAME "frozen.journal"
@@ -37,27 +39,14 @@ static int fail(const char *what, const char *path)
                                                                  : E_IO;
 }
 
-static void read_boot(char out[JOURNAL_BOOT_SIZE])
-{
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-    out[0] = '\0';
-    if (file != NULL) {
-        if (fgets(out, JOURNAL_BOOT_SIZE, file) == NULL) {
-            out[0] = '\0';
-        }
-        (void)fclose(file);
-    }
-    out[strcspn(out, "\n")] = '\0';
-}
-
 int journal_init(struct journal *journal, const char *dir)
 {
     if (strlen(dir) >= sizeof journal->dir) {
         return E_TOO_BIG;
     }
     (void)snprintf(journal->dir, sizeof journal->dir, "%s", dir);
-    read_boot(journal->boot);
+    smallfile_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", journal->boot,
+                   sizeof journal->boot);
     return E_OK;
 }
 
@@ -173,6 +162,19 @@ int journal_read(const struct journal *journal, struct journal_list *out)
 
 /* ---- Write --------------------------------------------------------------- */
 
+/* What root makes belongs to whom the directory belongs to: after `gpucoord
+ * thaw` by root the coordinator, another user, still reads and writes it. */
+static void give(const struct journal *journal, int fd)
+{
+    struct stat dir;
+
+    if (geteuid() == 0 && stat(journal->dir, &dir) == 0 &&
+        fchown(fd, dir.st_uid, dir.st_gid) != 0) {
+        log_warn("cannot give a file in '%s' to its owner: %s", journal->dir,
+                 strerror(errno));
+    }
+}
+
 /* Lock the journal and return the descriptor that holds the lock. */
 static int
 lock(const struct journal *journal, const struct patience *patience, int *out)
@@ -181,10 +183,11 @@ lock(const struct journal *journal, const struct patience *patience, int *out)
     int rc = E_BUSY;
 
     path_of(journal, LOCK_NAME, path);
-    *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    *out = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*out < 0) {
         return fail("open", path);
     }
+    give(journal, *out);
     while (rc == E_BUSY) {
         if (flock(*out, LOCK_EX | LOCK_NB) == 0) {
             return E_OK;
@@ -234,10 +237,12 @@ static int replace(const struct journal *journal, const struct buf *text)
 
     path_of(journal, FILE_NAME, path);
     path_of(journal, NEW_NAME, fresh);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+              0600);
     if (fd < 0) {
         return fail("open", fresh);
     }
+    give(journal, fd);
     if (write_whole(fd, text) != E_OK) {
         rc = fail("write", fresh);
     }

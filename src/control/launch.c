@@ -38,7 +38,8 @@ static void leave(pid_t pid)
     (void)pthread_mutex_unlock(&left_mutex);
 }
 
-void launch_sweep(void)
+/* Reap who has died since. */
+static void sweep(void)
 {
     int i;
 
@@ -183,7 +184,7 @@ int launch_start(const char *const *argv,
     int pipe_fds[2];
     int error;
 
-    launch_sweep();
+    sweep();
     *out = (struct launched){.pid_fd = -1, .out_fd = -1};
     if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
         error = errno;

@@ -45,15 +45,11 @@ MUST_USE int launch_reap(struct launched *launched, int *status);
 void launch_kill(const struct launched *launched);
 
 /* Close the descriptors.  A child that still runs is killed; where it does not
- * die at once (a driver hangs), it is left for launch_sweep(). */
+ * die at once (a driver hangs), the next launch_start() takes its status. */
 void launch_close(struct launched *launched);
 
-/* Close the descriptors and let the child run on, for launch_sweep(). */
+/* Close the descriptors and let the child run on; likewise. */
 void launch_forget(struct launched *launched);
-
-/* Reap what launch_close() had to leave behind; costs nothing where nothing is.
- */
-void launch_sweep(void);
 
 /* Run @argv to its end and append what it printed to @out, up to its maximum.
  * @status is as of launch_reap().

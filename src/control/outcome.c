@@ -16,16 +16,3 @@ void outcome_set(struct outcome *out,
     (void)vsnprintf(out->reason, sizeof out->reason, format, args);
     va_end(args);
 }
-
-const char *outcome_name(enum outcome_kind kind)
-{
-    switch (kind) {
-    case OUTCOME_OK:
-        return "ok";
-    case OUTCOME_FAILED:
-        return "failed";
-    case OUTCOME_SKIPPED:
-        return "skipped";
-    }
-    return "?";
-}

@@ -26,7 +26,4 @@ void outcome_set(struct outcome *out,
                  const char *format,
                  ...) __attribute__((format(printf, 3, 4)));
 
-/* Return "ok", "failed" or "skipped"; static. */
-const char *outcome_name(enum outcome_kind kind);
-
 #endif

@@ -24,13 +24,6 @@ int patience_left_ms(const struct patience *patience)
                : (int)(patience->until_at_ms - now_ms);
 }
 
-bool patience_is_cancelled(const struct patience *patience)
-{
-    struct pollfd cancel = {.fd = patience->cancel_fd, .events = POLLIN};
-
-    return patience->cancel_fd >= 0 && poll(&cancel, 1, 0) > 0;
-}
-
 int patience_wait(const struct patience *patience,
                   struct pollfd *fds,
                   size_t count,

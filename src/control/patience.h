@@ -9,7 +9,6 @@
 #include "base/err.h"
 
 #include <poll.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,9 +26,6 @@ struct patience patience_for(uint64_t time_ms);
 
 /* Return the milliseconds that are left, 0 to INT_MAX. */
 int patience_left_ms(const struct patience *patience);
-
-/* Say whether it was cancelled. */
-bool patience_is_cancelled(const struct patience *patience);
 
 /* Wait until one of @fds (of poll(), at most PATIENCE_FDS_MAX, NULL = none) has
  * an event, but at most @time_ms (-1 = as long as the patience lasts).

@@ -1,5 +1,7 @@
 #include "control/proc.h"
 
+#include "base/smallfile.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +14,7 @@
 #include <unistd.h>
 
 enum {
-    TEXT_SIZE = 4096,     /* Of stat, status and cgroup. */
-    GENERATIONS_MAX = 256 /* Deeper trees are cut. */
+    TEXT_SIZE = 4096 /* Of stat, status and cgroup. */
 };
 
 bool proc_is_same(const struct proc_id *a, const struct proc_id *b)
@@ -66,22 +67,7 @@ static int open_process(const char *root, pid_t pid, int *out)
 /* Read the file @name of a process, cut to @size less the NUL. */
 static int read_file(int dir, const char *name, char *text, size_t size)
 {
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-    size_t done = 0;
-    ssize_t more;
-    int rc;
-
-    if (fd < 0) {
-        return cause();
-    }
-    do {
-        more = read(fd, text + done, size - 1 - done);
-        done += more > 0 ? (size_t)more : 0;
-    } while (more > 0 && done < size - 1);
-    text[done] = '\0';
-    rc = more < 0 ? cause() : E_OK;
-    (void)close(fd);
-    return rc;
+    return smallfile_read(dir, name, text, size) < 0 ? cause() : E_OK;
 }
 
 /* ---- One process --------------------------------------------------------- */
@@ -232,14 +218,6 @@ static void read_exe(int dir, char out[PROC_PATH_SIZE])
     }
 }
 
-static void read_name(int dir, char out[PROC_NAME_SIZE])
-{
-    if (read_file(dir, "comm", out, PROC_NAME_SIZE) != E_OK) {
-        out[0] = '\0';
-    }
-    out[strcspn(out, "\n")] = '\0';
-}
-
 int proc_read(const char *root, pid_t pid, struct proc_facts *out)
 {
     int dir;
@@ -256,7 +234,7 @@ int proc_read(const char *root, pid_t pid, struct proc_facts *out)
     if (rc == E_OK) {
         read_cgroups(dir, out);
         read_exe(dir, out->exe);
-        read_name(dir, out->name);
+        smallfile_line(dir, "comm", out->name, sizeof out->name);
     }
     (void)close(dir);
     return rc;
@@ -276,16 +254,16 @@ uint64_t proc_age_ms(const struct proc_id *id)
 
 /* ---- Many ---------------------------------------------------------------- */
 
-/* Write the ancestors of the process @of. */
-static size_t climb(const char *root,
-                    const struct proc_stat *of,
-                    struct proc_id *out,
-                    size_t max)
+size_t
+proc_ancestors(const char *root, pid_t pid, struct proc_id *out, size_t max)
 {
-    struct proc_stat child = *of;
+    struct proc_stat child;
     struct proc_stat parent;
     size_t count = 0;
 
+    if (proc_read_stat(root, pid, &child) != E_OK) {
+        return 0;
+    }
     while (count < max && child.parent > 0 &&
            proc_read_stat(root, child.parent, &parent) == E_OK &&
            parent.id.start_ticks <= child.id.start_ticks) {
@@ -295,55 +273,32 @@ static size_t climb(const char *root,
     return count;
 }
 
-size_t
-proc_ancestors(const char *root, pid_t pid, struct proc_id *out, size_t max)
-{
-    struct proc_stat self;
-
-    return proc_read_stat(root, pid, &self) == E_OK
-               ? climb(root, &self, out, max)
-               : 0;
-}
-
-bool proc_descends(const char *root, pid_t pid, const struct proc_id *ancestor)
-{
-    struct proc_id line[GENERATIONS_MAX];
-    struct proc_stat self;
-    size_t count;
-    size_t i;
-
-    if (proc_read_stat(root, pid, &self) != E_OK) {
-        return false;
-    }
-    count = climb(root, &self, line, GENERATIONS_MAX);
-    for (i = 0; i < count; i++) {
-        if (proc_is_same(&line[i], ancestor)) {
-            return true;
-        }
-    }
-    return proc_is_same(&self.id, ancestor);
-}
-
 int proc_each(const char *root, proc_seen seen, void *arg)
 {
     DIR *dir = opendir(root);
     const struct dirent *entry;
     struct proc_stat stat;
     bool goes_on = true;
+    int rc = E_OK;
 
     if (dir == NULL) {
-        return E_IO;
+        return cause();
     }
     while (goes_on && (entry = readdir(dir)) != NULL) {
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
 
-        /* Who vanishes meanwhile, or is hidden, is not seen. */
-        if (*end == '\0' && pid > 0 &&
-            proc_read_stat(root, (pid_t)pid, &stat) == E_OK) {
+        if (*end != '\0' || pid <= 0) {
+            continue;
+        }
+        rc = proc_read_stat(root, (pid_t)pid, &stat);
+        if (rc == E_OK) {
             goes_on = seen(arg, &stat);
         }
+        /* Who vanishes meanwhile, or is hidden, is not seen; but without
+         * descriptors nobody would be, and all would seem to have gone. */
+        goes_on = goes_on && rc != E_IO;
     }
     (void)closedir(dir);
-    return E_OK;
+    return rc == E_IO ? E_IO : E_OK;
 }

@@ -78,13 +78,10 @@ uint64_t proc_age_ms(const struct proc_id *id);
 
 /* Write the ancestors of @pid to @out, nearest first, at most @max, and return
  * how many there are.  Ends where one is hidden, or is younger than its child:
- * then its number was used again. */
+ * then its number was used again.  A process whose parent has died belongs to
+ * init or a subreaper: a double fork escapes this. */
 size_t
 proc_ancestors(const char *root, pid_t pid, struct proc_id *out, size_t max);
-
-/* Say whether @pid is @ancestor or descends from it.  A process whose parent
- * has died belongs to init or a subreaper: a double fork escapes this. */
-bool proc_descends(const char *root, pid_t pid, const struct proc_id *ancestor);
 
 /* Called with each process; @stat is borrowed for the call.  Returns false to
  * end the walk. */
@@ -93,7 +90,9 @@ typedef bool (*proc_seen)(void *arg, const struct proc_stat *stat);
 /* Walk over all processes that are not hidden.
  *
  * Errors:
- *   E_IO  the root cannot be read.
+ *   E_NOT_FOUND  there is no such root.
+ *   E_FORBIDDEN  it is hidden.
+ *   E_IO         no descriptors: somebody may not have been seen.
  */
 MUST_USE int proc_each(const char *root, proc_seen seen, void *arg);
 

@@ -59,7 +59,6 @@ struct rungs {
     struct event *news;
     struct hub *hub;
     struct list jobs;
-    uint32_t count;
     uint64_t last_id;
 };
 
@@ -68,11 +67,6 @@ static const char *const act_names[] = {
     [RUNG_DO_TERM] = "term",     [RUNG_DO_KILL] = "kill",
     [RUNG_DO_THAW] = "thaw",     [RUNG_DO_RESTORE] = "restore",
 };
-
-const char *rung_act_name(enum rung_act act)
-{
-    return act_names[act];
-}
 
 /* ---- Who owns what ------------------------------------------------------- */
 
@@ -140,7 +134,6 @@ static void job_leave(struct job *job)
 static void job_forget(struct job *job)
 {
     list_remove(&job->all);
-    job->rungs->count--;
     if (job->late != NULL) {
         event_free(job->late);
         job->late = NULL;
@@ -333,7 +326,7 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
     (void)what;
     job_cancel(job);
     outcome_set(&outcome, OUTCOME_FAILED, "%s hangs; it is left alone",
-                rung_act_name(job->order.act));
+                act_names[job->order.act]);
     finish(job, &outcome);
 }
 
@@ -434,7 +427,6 @@ static struct job *job_create(struct rungs *rungs,
     job->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     job->patience.cancel_fd = job->cancel_fd;
     list_append(&rungs->jobs, &job->all);
-    rungs->count++;
     return job;
 }
 
@@ -450,6 +442,18 @@ static int arm_late(struct job *job)
                                                                    : E_NOMEM;
 }
 
+/* Say whether there are no more threads to be had.  Those that hang count for
+ * as long as they do. */
+static bool is_full(struct hub *hub)
+{
+    unsigned int users;
+
+    (void)pthread_mutex_lock(&hub->mutex);
+    users = hub->users;
+    (void)pthread_mutex_unlock(&hub->mutex);
+    return users > RUNG_ORDERS_MAX;
+}
+
 int rung_start(struct rungs *rungs,
                const struct rung_order *order,
                rung_done done,
@@ -459,7 +463,7 @@ int rung_start(struct rungs *rungs,
     struct job *job;
     int rc;
 
-    if (rungs->count == RUNG_ORDERS_MAX) {
+    if (is_full(rungs->hub)) {
         return E_LIMIT;
     }
     job = job_create(rungs, order);

@@ -25,7 +25,7 @@ struct event_base;
 struct rungs; /* Opaque; rung.c. */
 
 enum {
-    RUNG_ORDERS_MAX = 64, /* At the same time. */
+    RUNG_ORDERS_MAX = 64, /* At the same time, with those that hang. */
     RUNG_LATE_MS = 1000   /* After its deadline an act is given up. */
 };
 
@@ -80,7 +80,7 @@ void rungs_close(struct rungs *rungs);
 /* Start @order.  @id, for rung_cancel(), is never 0.
  *
  * Errors:
- *   E_LIMIT  RUNG_ORDERS_MAX are under way.
+ *   E_LIMIT  RUNG_ORDERS_MAX are under way, or hang.
  *   E_NOMEM  no memory, or no thread.
  */
 MUST_USE int rung_start(struct rungs *rungs,
@@ -100,8 +100,5 @@ bool rung_available(const struct rung_config *config,
                     enum rung_act act,
                     const struct tree_target *target,
                     struct buf *why);
-
-/* Return the word for an act, as "checkpoint"; static. */
-const char *rung_act_name(enum rung_act act);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "control/freeze.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -42,8 +43,8 @@ static int wait_for_one(const struct tree *tree,
     int rc;
 
     fd.fd = (int)syscall(SYS_pidfd_open, tree->members[0].id.pid, 0);
-    if (fd.fd < 0) {
-        return E_BUSY; /* It has died already. */
+    if (fd.fd < 0) { /* It has died already, or there is no descriptor. */
+        return patience_wait(patience, NULL, 0, errno == ESRCH ? 0 : LOOK_MS);
     }
     rc = patience_wait(patience, &fd, 1, LOOK_MS);
     (void)close(fd.fd);

@@ -1,12 +1,13 @@
 #include "control/tree.h"
 
 #include "base/buf.h"
+#include "base/smallfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -173,14 +174,15 @@ static bool is_stopped(const struct proc_stat *stat)
     char tasks[64];
     bool all = stat->state == 'T' || stat->state == 't';
 
+    int rc = E_OK;
+
     if (all) {
         (void)snprintf(tasks, sizeof tasks, PROC_ROOT "/%d/task",
                        (int)stat->id.pid);
-        if (proc_each(tasks, thread_is_stopped, &all) != E_OK) {
-            all = true; /* It has just died. */
-        }
+        rc = proc_each(tasks, thread_is_stopped, &all);
     }
-    return all;
+    /* One that is not there any more has just died. */
+    return rc == E_NOT_FOUND || (rc == E_OK && all);
 }
 
 /* Put the members of @scan into @tree, with what was known of them. */
@@ -304,18 +306,10 @@ int tree_signal(const struct proc_id *id, int signal)
 static void print_member(const struct proc_id *id, struct buf *out)
 {
     char path[64];
-    char name[32] = "";
-    FILE *file;
+    char name[PROC_NAME_SIZE];
 
     (void)snprintf(path, sizeof path, PROC_ROOT "/%d/comm", (int)id->pid);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fgets(name, sizeof name, file) == NULL) {
-            name[0] = '\0';
-        }
-        (void)fclose(file);
-    }
-    name[strcspn(name, "\n")] = '\0';
+    smallfile_line(AT_FDCWD, path, name, sizeof name);
     buf_printf(out, "pid %d", (int)id->pid);
     if (name[0] != '\0') {
         buf_printf(out, " (%s)", name);

@@ -61,7 +61,7 @@ void tree_release(struct tree *tree);
  * Errors:
  *   E_NOMEM    no memory.
  *   E_TOO_BIG  more than TREE_PROCESSES_MAX processes.
- *   E_IO       /proc cannot be read.
+ *   others     as proc_each().
  */
 MUST_USE int tree_read(const struct tree_target *target, struct tree *tree);
 

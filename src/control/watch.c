@@ -99,7 +99,8 @@ static void look_at_all(struct watch *watch, int wd)
     LIST_EACH (at, &watch->all) {
         struct watched *watched = CONTAINER_OF(at, struct watched, all);
 
-        watched->is_due = watched->wd == wd;
+        /* -1: changes were lost, of whom nobody knows. */
+        watched->is_due = wd < 0 || watched->wd == wd;
     }
     at = watch->all.next;
     while (at != &watch->all) {
@@ -372,12 +373,6 @@ void watch_drop(struct watched *watched)
 
 /* ---- Leases -------------------------------------------------------------- */
 
-void watch_lease(struct watch *watch, struct watched *watched, uint64_t lease)
-{
-    watch_forget(watch, lease);
-    watch_join(watch, watched, lease);
-}
-
 /* Drop what is watched of the lease already as @id, and the oldest of too
  * many. */
 static void
@@ -396,16 +391,32 @@ make_room(struct watch *watch, uint64_t lease, const struct proc_id *id)
     }
 }
 
-void watch_join(struct watch *watch, struct watched *watched, uint64_t lease)
+/* Put @watched, which is on the list of all, on its lease. */
+static void
+enter_lease(struct watch *watch, struct watched *watched, uint64_t lease)
 {
-    make_room(watch, lease, &watched->said.id);
     watched->lease = lease;
     watched->next = idmap_remove(&watch->by_lease, 0, lease);
     idmap_put(&watch->by_lease, 0, lease, watched);
-    list_append(&watch->all, &watched->all);
     if (pin_listen(&watched->named) != E_OK) {
         log_warn("lease %" PRIu64 ": its process cannot be watched", lease);
     }
+}
+
+/* In both it is listed before others are dropped: it may live in the cgroup of
+ * one of them, and goes on listening to it. */
+void watch_lease(struct watch *watch, struct watched *watched, uint64_t lease)
+{
+    list_append(&watch->all, &watched->all);
+    watch_forget(watch, lease);
+    enter_lease(watch, watched, lease);
+}
+
+void watch_join(struct watch *watch, struct watched *watched, uint64_t lease)
+{
+    list_append(&watch->all, &watched->all);
+    make_room(watch, lease, &watched->said.id);
+    enter_lease(watch, watched, lease);
 }
 
 void watch_rename(struct watch *watch, uint64_t from, uint64_t to)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "core/lease.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
@@ -323,22 +324,20 @@ void acting_arm(struct acting *acting)
 
 static int open_rungs(struct acting *acting, const char *store)
 {
-    const char *slash = strrchr(store, '/');
     struct rung_config config = {
         .host_ram_reserve_mib = acting->daemon->config->host_ram_reserve_mib};
-    char *dir = strndup(store, slash == NULL ? 0 : (size_t)(slash - store));
+    struct buf dir;
     int rc;
 
-    if (dir == NULL) {
-        return E_NOMEM;
-    }
-    config.state_dir = dir[0] == '\0' ? "/" : dir;
-    rc = journal_init(&acting->journal, config.state_dir);
-    if (rc == E_OK) {
-        rc = rungs_open(loop_base(acting->daemon->loop), &config,
-                        &acting->rungs);
-    }
-    free(dir);
+    buf_init(&dir, 0);
+    paths_parent(store, &dir);
+    config.state_dir = buf_string(&dir);
+    rc = buf_error(&dir);
+    rc = rc != E_OK ? rc : journal_init(&acting->journal, config.state_dir);
+    rc = rc != E_OK ? rc
+                    : rungs_open(loop_base(acting->daemon->loop), &config,
+                                 &acting->rungs);
+    buf_release(&dir);
     return rc;
 }
 
@@ -355,7 +354,10 @@ int acting_open(struct daemon *daemon, struct acting **out)
     list_init(&acting->orders);
     rc = walks_create(&acting->walks);
     rc = rc != E_OK ? rc : open_rungs(acting, daemon->config->store);
-    rc = rc != E_OK ? rc : hooks_open(loop_base(daemon->loop), &acting->hooks);
+    rc = rc != E_OK ? rc
+                    : hooks_open(loop_base(daemon->loop), &acting->restarts);
+    rc = rc != E_OK ? rc
+                    : hooks_open(loop_base(daemon->loop), &acting->tellings);
     if (rc == E_OK) {
         acting->timer = evtimer_new(loop_base(daemon->loop), on_timer, acting);
         rc = acting->timer == NULL ? E_NOMEM : E_OK;
@@ -375,7 +377,8 @@ void acting_close(struct acting *acting)
     if (acting == NULL) {
         return;
     }
-    hooks_close(acting->hooks);
+    hooks_close(acting->restarts);
+    hooks_close(acting->tellings);
     rungs_close(acting->rungs);
     while (!list_is_empty(&acting->orders)) {
         struct order *order =

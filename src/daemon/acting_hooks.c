@@ -74,7 +74,7 @@ void acting_restart(struct acting *acting, struct order *order)
     list_append(&acting->orders, &order->link);
     log_info("lease %" PRIu64 ": restarting '%s'", order->lease,
              order->service);
-    rc = hook_run(acting->hooks, &call);
+    rc = hook_run(acting->restarts, &call);
     if (rc != E_OK) {
         acting_answer(order, RUNG_FAILED, err_text(rc));
     }
@@ -152,7 +152,7 @@ static void tell(struct acting *acting,
     }
     full[count] = text;
     full[count + 1] = NULL;
-    if (hook_run(acting->hooks, &call) != E_OK) {
+    if (hook_run(acting->tellings, &call) != E_OK) {
         log_warn("'notify' was not run: too much is told already");
     }
 }

@@ -154,7 +154,8 @@ struct search {
     const struct journal_list *list; /* NULL = it has not changed. */
     uint64_t found[FOUND_MAX];       /* Are not listed. */
     uint32_t count;
-    bool is_frozen; /* Some lease is. */
+    bool is_frozen;  /* Some lease is. */
+    bool was_passed; /* Likewise, one whose order is not over. */
 };
 
 static bool is_listed(const struct journal_list *list, uint64_t lease)
@@ -176,8 +177,9 @@ static bool search_each(void *arg, uint64_t id)
 
     if (flags_of(search->acting, id) != 0) {
         search->is_frozen = true;
-        if (search->list != NULL && !has_order(search->acting, id) &&
-            !is_listed(search->list, id)) {
+        if (has_order(search->acting, id)) {
+            search->was_passed = true;
+        } else if (search->list != NULL && !is_listed(search->list, id)) {
             search->found[search->count++] = id;
         }
     }
@@ -211,8 +213,12 @@ bool acting_look(struct acting *acting)
     struct journal_list list = {.count = 0};
     uint32_t i;
 
-    if (has_changed(acting) && journal_read(&acting->journal, &list) == E_OK) {
-        search.list = &list;
+    if (has_changed(acting)) {
+        if (journal_read(&acting->journal, &list) == E_OK) {
+            search.list = &list;
+        } else {
+            acting->journal_was.st_ino = ACTING_UNSEEN;
+        }
     }
     /* One that is PAUSING may be flagged before its order has come. */
     core_each_lease(driver_core(acting->daemon->driver),
@@ -225,8 +231,9 @@ bool acting_look(struct acting *acting)
         event.admin.lease = search.found[i];
         (void)driver_feed(acting->daemon->driver, &event, NULL);
     }
-    if (search.count == FOUND_MAX) {
-        acting->journal_was.st_ino = ACTING_UNSEEN;
+    if (search.count == FOUND_MAX ||
+        (search.was_passed && search.list != NULL)) {
+        acting->journal_was.st_ino = ACTING_UNSEEN; /* Again. */
     }
     return search.is_frozen;
 }

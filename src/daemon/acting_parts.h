@@ -25,7 +25,9 @@ struct event;
 struct acting {
     struct daemon *daemon;
     struct rungs *rungs;
-    struct hooks *hooks;
+    struct hooks *restarts;
+    struct hooks *tellings; /* `notify`: apart, so that no crowd of causes keeps
+                               a service from being restarted. */
     struct walks *walks;
     struct notify_limit notify;
     struct journal journal;

@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "daemon/acting.h"
 #include "daemon/census_parts.h"
 #include "daemon/daemon.h"
@@ -35,7 +34,7 @@ static void show_user(struct census_user *user,
 }
 
 /* Count @user, a rogue, and tell of it once. */
-static void count_rogue(const struct census *census,
+static void count_rogue(const struct daemon *daemon,
                         struct board *board,
                         struct known *known,
                         const struct census_user *user)
@@ -58,19 +57,16 @@ static void count_rogue(const struct census *census,
         "pid %" PRIu32 " (%s) uses %sgpu %" PRIu32 " and belongs to no service",
         user->pid, user->name, user->used_mib == DEVICE_UNKNOWN ? "" : size,
         board->sample.device);
-    if (census->acting == NULL) {
-        log_warn("%s", text);
-        return;
-    }
     (void)snprintf(cause, sizeof cause, "rogue %s", user->name);
-    acting_tell_operator(census->acting, "rogue", cause, "", 0, text);
+    acting_tell_operator(daemon->acting, "rogue", cause, "", 0, text);
 }
 
 /* Write down who uses the device of @board; false where that does not tell all
  * users apart. */
-static bool tell_users(struct census *census, struct board *board)
+static bool tell_users(const struct daemon *daemon, struct board *board)
 {
     const struct device_sample *sample = &board->sample;
+    struct census *census = daemon->census;
     bool is_exact = true;
     uint32_t i;
 
@@ -93,7 +89,7 @@ static bool tell_users(struct census *census, struct board *board)
         is_exact = is_exact && process->used_mib != DEVICE_UNKNOWN &&
                    known->claim != CLAIM_SUSPECTED;
         if (user->is_rogue) {
-            count_rogue(census, board, known, user);
+            count_rogue(daemon, board, known, user);
         }
         census->usages[census->usage_count++] =
             (struct core_usage){user->lease, user->service, process->used_mib};
@@ -112,14 +108,13 @@ static bool match_all(struct daemon *daemon, struct board *board)
     const struct device_sample *sample = &board->sample;
     uint64_t now_ms = clock_mono_ms();
     bool is_unknown = false;
-    struct owner_table table;
-    bool is_whole;
+    bool is_whole = true;
+    struct owner_table table = {.holders = NULL};
     uint32_t i;
 
-    if (sample->process_count == 0) {
-        return tell_users(census, board);
+    if (sample->process_count > 0) {
+        is_whole = census_gather(daemon, &table);
     }
-    is_whole = census_gather(daemon, &table);
     for (i = 0; i < sample->process_count; i++) {
         struct known *known = census_know(census, sample->device,
                                           sample->processes[i].pid, now_ms);
@@ -130,10 +125,12 @@ static bool match_all(struct daemon *daemon, struct board *board)
             is_unknown = is_unknown || known->claim == CLAIM_NONE;
         }
     }
+    /* Before anybody is presumed: who has gone is not there any more. */
+    census_forget_gone(census, sample->device);
     if (is_unknown) {
         census_presume(daemon, sample->device);
     }
-    return tell_users(census, board) && is_whole;
+    return tell_users(daemon, board) && is_whole;
 }
 
 /* Return the board of @device; NULL where there is no memory. */
@@ -166,12 +163,10 @@ void census_take(struct daemon *daemon,
             (uint64_t)board->rogues.mib *
             (sample->begun_at_ms - board->sample.begun_at_ms);
     }
-    census->acting = daemon->acting;
     board->sample = *sample;
     board->samples++;
     event->report.is_attributed =
         match_all(daemon, board) && sample->processes_known;
-    census_forget_gone(census, sample->device);
     if (event->report.is_attributed) {
         event->report.usages = census->usages;
         event->report.usage_count = census->usage_count;
@@ -206,19 +201,13 @@ void census_rogues(const struct census *census,
     *out = board == NULL ? (struct census_rogues){0} : board->rogues;
 }
 
-/* ---- Life
- * --------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------- */
 
 int census_create(struct census **out)
 {
     struct census *census = calloc(1, sizeof *census);
 
     if (census == NULL) {
-        return E_NOMEM;
-    }
-    census->services = calloc(DEVICE_PROCESSES_MAX, sizeof *census->services);
-    if (census->services == NULL) {
-        free(census);
         return E_NOMEM;
     }
     idmap_init(&census->known, &alloc_libc);
@@ -244,8 +233,7 @@ void census_destroy(struct census *census)
         }
     }
     idmap_release(&census->known);
-    free(census->rules);
-    free(census->services);
+    census_rules_release(&census->rules);
     free(census->holders);
     free(census);
 }

@@ -25,7 +25,10 @@
 #include <sys/types.h>
 
 struct census; /* Opaque; census.c. */
+struct config;
 struct daemon;
+struct names;
+struct owner_rule;
 
 enum {
     CENSUS_NAME_SIZE = 64
@@ -61,12 +64,27 @@ MUST_USE int census_create(struct census **out);
 /* Free it; NULL is allowed. */
 void census_destroy(struct census *census);
 
-/* Take the rules of the daemon's configuration, which has changed.
+/* The `processes:` of a configuration, which they borrow. */
+struct census_rules {
+    struct owner_rule *items;
+    size_t count;
+    uint32_t *services; /* Scratch: room for all of these and of a sample. */
+};
+
+/* Prepare the rules of @config for census_configure().
  *
  * Errors:
- *   E_NOMEM, E_LIMIT  as names_service(); the rules are those of before.
+ *   E_NOMEM, E_LIMIT  as names_service(); there is nothing to release.
  */
-MUST_USE int census_configure(struct daemon *daemon);
+MUST_USE int census_rules_init(struct census_rules *rules,
+                               const struct config *config,
+                               struct names *names);
+
+/* Free what they own. */
+void census_rules_release(struct census_rules *rules);
+
+/* Match by @rules, taken, from now on. */
+void census_configure(struct census *census, struct census_rules *rules);
 
 /* The process @pid has spoken for @service over the Unix socket. */
 void census_hear(struct daemon *daemon, pid_t pid, uint32_t service);

@@ -59,41 +59,50 @@ bool census_gather(const struct daemon *daemon, struct owner_table *out)
     *out = (struct owner_table){
         .holders = census->holders,
         .holder_count = census->holder_count,
-        .rules = census->rules,
-        .rule_count = census->rule_count,
+        .rules = census->rules.items,
+        .rule_count = census->rules.count,
         .peers = census->peer_list,
         .peer_count = peers_list(&census->peers, PROC_ROOT, census->peer_list),
     };
     return gathering.is_whole;
 }
 
-int census_configure(struct daemon *daemon)
+int census_rules_init(struct census_rules *rules,
+                      const struct config *config,
+                      struct names *names)
 {
-    const struct config *config = daemon->config;
-    struct census *census = daemon->census;
-    struct owner_rule *rules = calloc(config->process_count + 1, sizeof *rules);
-    uint32_t *services =
-        calloc(config->process_count + DEVICE_PROCESSES_MAX, sizeof *services);
     size_t i;
-    int rc = rules == NULL || services == NULL ? E_NOMEM : E_OK;
+    int rc;
 
-    for (i = 0; rc == E_OK && i < config->process_count; i++) {
-        rules[i].kind = config->processes[i].kind;
-        rules[i].pattern = config->processes[i].pattern;
-        rc = names_service(daemon->names, config->processes[i].service,
-                           &rules[i].service);
+    *rules = (struct census_rules){
+        .items = calloc(config->process_count + 1, sizeof *rules->items),
+        .count = config->process_count,
+        .services = calloc(config->process_count + DEVICE_PROCESSES_MAX,
+                           sizeof *rules->services)};
+    rc = rules->items == NULL || rules->services == NULL ? E_NOMEM : E_OK;
+    for (i = 0; rc == E_OK && i < rules->count; i++) {
+        rules->items[i].kind = config->processes[i].kind;
+        rules->items[i].pattern = config->processes[i].pattern;
+        rc = names_service(names, config->processes[i].service,
+                           &rules->items[i].service);
     }
     if (rc != E_OK) {
-        free(rules);
-        free(services);
-        return rc;
+        census_rules_release(rules);
     }
-    free(census->rules);
-    free(census->services);
-    census->services = services;
-    census->rules = rules;
-    census->rule_count = config->process_count;
-    return E_OK;
+    return rc;
+}
+
+void census_rules_release(struct census_rules *rules)
+{
+    free(rules->items);
+    free(rules->services);
+    *rules = (struct census_rules){.items = NULL};
+}
+
+void census_configure(struct census *census, struct census_rules *rules)
+{
+    census_rules_release(&census->rules);
+    census->rules = *rules;
 }
 
 void census_hear(struct daemon *daemon, pid_t pid, uint32_t service)
@@ -134,13 +143,13 @@ void census_match(const struct daemon *daemon,
  * those of which somebody is there. */
 static size_t list_known(const struct census *census, const struct board *board)
 {
-    uint32_t *out = census->services;
+    uint32_t *out = census->rules.services;
     const struct list *at;
     size_t count = 0;
     size_t i;
 
-    for (i = 0; i < census->rule_count; i++) {
-        out[count++] = census->rules[i].service;
+    for (i = 0; i < census->rules.count; i++) {
+        out[count++] = census->rules.items[i].service;
     }
     LIST_EACH (at, &board->known) {
         const struct known *known = CONTAINER_OF(at, struct known, of_device);
@@ -178,7 +187,7 @@ static void add_left(const struct census *census,
         return;
     }
     for (i = 0; i < known_count; i++) {
-        if (census->services[i] == census->left_service) {
+        if (census->rules.services[i] == census->left_service) {
             return;
         }
     }
@@ -214,7 +223,8 @@ void census_presume(struct daemon *daemon, uint32_t device)
     uint32_t i;
 
     known_count = list_known(census, board);
-    census_blind_find(daemon, device, census->services, known_count, &blind);
+    census_blind_find(daemon, device, census->rules.services, known_count,
+                      &blind);
     add_left(census, known_count, &blind);
     for (i = 0; i < board->sample.process_count; i++) {
         const struct device_process *process = &board->sample.processes[i];

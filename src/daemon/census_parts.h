@@ -45,12 +45,9 @@ struct board {
 };
 
 struct census {
-    struct acting *acting; /* Tells of rogues; NULL = only the log does. */
     struct board *boards[CORE_DEVICES_MAX]; /* NULL = never sampled. */
     struct idmap known;                     /* By device and pid. */
-    struct owner_rule *rules;
-    size_t rule_count;
-    uint32_t *services; /* Scratch: room for all rules and processes. */
+    struct census_rules rules;
     struct owner_holder *holders;
     size_t holder_count;
     size_t holder_room;

@@ -150,6 +150,7 @@ static void config_destroy(struct config *config)
 int daemon_create(struct config *config, struct daemon **out)
 {
     struct daemon *daemon = calloc(1, sizeof(*daemon));
+    struct census_rules rules;
     int rc;
 
     if (daemon == NULL) {
@@ -173,11 +174,12 @@ int daemon_create(struct config *config, struct daemon **out)
     rc = rc != E_OK ? rc : observed_create(&daemon->observed);
     rc = rc != E_OK ? rc : watching_create(daemon);
     rc = rc != E_OK ? rc : census_create(&daemon->census);
-    rc = rc != E_OK ? rc : census_configure(daemon);
+    rc = rc != E_OK ? rc : census_rules_init(&rules, config, daemon->names);
     if (rc != E_OK) {
         daemon_destroy(daemon);
         return rc;
     }
+    census_configure(daemon->census, &rules);
     *out = daemon;
     return E_OK;
 }
@@ -323,8 +325,12 @@ static int adopt(struct daemon *daemon, struct config *next)
 {
     struct core_config core_before = daemon->core_config;
     struct config *config_before = daemon->config;
-    int rc;
+    struct census_rules rules;
+    int rc = census_rules_init(&rules, next, daemon->names);
 
+    if (rc != E_OK) {
+        return rc;
+    }
     daemon->config = next;
     config_core_get(next, &daemon->core_config);
     rc = gpus_configure(daemon);
@@ -332,12 +338,13 @@ static int adopt(struct daemon *daemon, struct config *next)
         keep_verify(daemon, &core_before);
         rc = driver_configure(daemon->driver, next, &daemon->core_config);
     }
-    rc = rc != E_OK ? rc : census_configure(daemon);
     if (rc != E_OK) {
         daemon->config = config_before;
         daemon->core_config = core_before;
+        census_rules_release(&rules);
         return rc;
     }
+    census_configure(daemon->census, &rules);
     http_server_set_hosts(daemon->http, (const char *const *)next->hosts,
                           next->host_count);
     return E_OK;
@@ -346,13 +353,17 @@ static int adopt(struct daemon *daemon, struct config *next)
 void daemon_reload(struct daemon *daemon)
 {
     struct config *before = daemon->config;
-    struct config *next = calloc(1, sizeof(*next));
+    struct config *next;
     struct config_report report;
     int rc;
 
-    if (next == NULL || daemon->config_path == NULL) {
+    if (daemon->config_path == NULL) {
         log_warn("no configuration was read: nothing to read again");
-        free(next);
+        return;
+    }
+    next = calloc(1, sizeof(*next));
+    if (next == NULL) {
+        log_error("the configuration stays as it was: %s", err_text(E_NOMEM));
         return;
     }
     rc = config_load(daemon->config_path, next, &report);

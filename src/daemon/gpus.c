@@ -85,64 +85,53 @@ void gpus_want(struct daemon *daemon)
 
 /* ---- Finding ---------------------------------------------------------- */
 
-/* Open devices of one kind.
- *
- * Errors: as device_set_open().
- */
-static int
-open_kind(struct daemon *daemon, enum device_kind kind, struct buf *why)
+/* Return the kind of device that is looked for first. */
+static enum device_kind kind_of(enum config_gpus_kind kind)
 {
-    const struct config_gpus *gpus = &daemon->config->gpus;
-    struct device_config config = {.kind = kind,
-                                   .dir = gpus->dir,
-                                   .capacity_mib = gpus->capacity_mib,
-                                   .count = gpus->count,
-                                   .sysfs = gpus->sysfs,
-                                   .proc = gpus->proc,
-                                   .on_sample = on_sample,
-                                   .arg = daemon};
-
-    int rc = device_set_open(&config, loop_base(daemon->loop), &daemon->devices,
-                             why);
-
-    if (rc == E_OK && why->size > 0) {
-        log_warn("%s", buf_string(why));
-        buf_clear(why);
+    switch (kind) {
+    case CONFIG_GPUS_AUTO:
+    case CONFIG_GPUS_NVML:
+        return DEVICE_NVML;
+    case CONFIG_GPUS_AMDGPU:
+        return DEVICE_AMDGPU;
+    case CONFIG_GPUS_SIMULATED:
+        return DEVICE_SIMULATED;
+    case CONFIG_GPUS_DECLARED:
+        return DEVICE_DECLARED;
     }
-    return rc;
+    return DEVICE_NVML;
 }
 
-/* Open what the configuration names.  Without a word about GPUs those of NVIDIA
- * are meant, and those of AMD where there are none: a processor with graphics
- * of its own beside an NVIDIA card is more common than two makes of cards.  A
- * simulated card is never served unasked. */
-static int open_configured(struct daemon *daemon, struct buf *why)
+int gpus_open_set(const struct config_gpus *gpus,
+                  const struct device_config *how,
+                  struct event_base *base,
+                  struct device_set **out,
+                  struct buf *why)
 {
+    struct device_config config = *how;
+    struct buf amd;
     int rc;
 
-    switch (daemon->config->gpus.kind) {
-    case CONFIG_GPUS_AUTO:
-        break;
-    case CONFIG_GPUS_NVML:
-        return open_kind(daemon, DEVICE_NVML, why);
-    case CONFIG_GPUS_AMDGPU:
-        return open_kind(daemon, DEVICE_AMDGPU, why);
-    case CONFIG_GPUS_SIMULATED:
-        return open_kind(daemon, DEVICE_SIMULATED, why);
-    case CONFIG_GPUS_DECLARED:
-        return open_kind(daemon, DEVICE_DECLARED, why);
+    config.dir = gpus->dir;
+    config.capacity_mib = gpus->capacity_mib;
+    config.count = gpus->count;
+    config.sysfs = gpus->sysfs;
+    config.proc = gpus->proc;
+    config.kind = kind_of(gpus->kind);
+    rc = device_set_open(&config, base, out, why);
+    if (rc != E_NOT_FOUND || gpus->kind != CONFIG_GPUS_AUTO) {
+        return rc;
     }
-    rc = open_kind(daemon, DEVICE_NVML, why);
-    if (rc == E_NOT_FOUND) {
-        struct buf amd;
-
-        buf_init(&amd, 0);
-        rc = open_kind(daemon, DEVICE_AMDGPU, &amd);
-        if (rc != E_OK) {
-            buf_printf(why, "; %s", buf_string(&amd));
-        }
-        buf_release(&amd);
+    config.kind = DEVICE_AMDGPU;
+    buf_init(&amd, 0);
+    rc = device_set_open(&config, base, out, &amd);
+    if (rc == E_OK) {
+        buf_clear(why);
+    } else {
+        buf_text(why, "; ");
     }
+    buf_text(why, buf_string(&amd));
+    buf_release(&amd);
     return rc;
 }
 
@@ -168,10 +157,16 @@ int gpus_configure(struct daemon *daemon)
 
 int gpus_open(struct daemon *daemon, struct buf *why)
 {
-    int rc = open_configured(daemon, why);
+    struct device_config how = {.on_sample = on_sample, .arg = daemon};
+    int rc = gpus_open_set(&daemon->config->gpus, &how, loop_base(daemon->loop),
+                           &daemon->devices, why);
 
     if (rc != E_OK) {
         return rc;
+    }
+    if (why->size > 0) {
+        log_warn("%s", buf_string(why));
+        buf_clear(why);
     }
     rc = gpus_configure(daemon);
     if (rc != E_OK) {

@@ -13,7 +13,25 @@
 #include <stdint.h>
 
 struct api_devices;
+struct config_gpus;
 struct daemon;
+struct device_config;
+struct device_set;
+struct event_base;
+
+/* Open the devices that @gpus names, and sample them as @how says, of which the
+ * loop's part counts.  Without a word about GPUs those of NVIDIA are meant, and
+ * those of AMD where there are none: a processor with graphics of its own
+ * beside an NVIDIA card is more common than two makes of cards.  A simulated
+ * card is never served unasked.
+ *
+ * Errors, and @why: as device_set_open().
+ */
+MUST_USE int gpus_open_set(const struct config_gpus *gpus,
+                           const struct device_config *how,
+                           struct event_base *base,
+                           struct device_set **out,
+                           struct buf *why);
 
 /* Find the devices that the configuration names, fill in the daemon's
  * core_config for them, and begin to sample.  On an error the cause is

@@ -112,8 +112,7 @@ void watching_join(struct daemon *daemon,
     }
 }
 
-/* ---- After a restart
- * --------------------------------------------------------- */
+/* ---- After a restart -------------------------------------------------- */
 
 struct survey {
     const struct core *core;
@@ -197,8 +196,7 @@ void watching_restore(struct daemon *daemon)
     free(survey.leases);
 }
 
-/* ---- The promise
- * --------------------------------------------------------------- */
+/* ---- The promise ------------------------------------------------------ */
 
 static enum guarantee_watch watch_of(const struct proc_set *set)
 {
@@ -238,13 +236,9 @@ static enum guarantee_measure measure_of(const struct daemon *daemon,
 enum core_guarantee watching_guarantee(const struct daemon *daemon,
                                        const struct core_lease_view *view)
 {
-    const struct guarantee_facts facts = {
-        .watch = watch_of(watch_find(daemon->watch, view->row.id)),
-        .is_alive = true, /* Else it would not be watched; and */
-        .is_own = true,   /* others' are refused. */
-        .measure = measure_of(daemon, &view->row),
-    };
-    enum core_guarantee known = guarantee_of(&facts);
+    enum core_guarantee known =
+        guarantee_of(watch_of(watch_find(daemon->watch, view->row.id)),
+                     measure_of(daemon, &view->row));
 
     /* The core knows how the lease was granted. */
     return known < view->guarantee ? known : view->guarantee;

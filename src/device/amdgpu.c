@@ -2,9 +2,9 @@
 #include "device/amdgpu_card.h"
 #include "device/amdgpu_processes.h"
 #include "device/probe.h"
-#include "device/smallfile.h"
 
 #include "base/clock.h"
+#include "base/smallfile.h"
 
 #include <stdio.h>
 #include <stdlib.h>

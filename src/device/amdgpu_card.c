@@ -1,7 +1,7 @@
 #include "device/amdgpu_card.h"
 
 #include "base/clock.h"
-#include "device/smallfile.h"
+#include "base/smallfile.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -37,22 +37,13 @@ find_value(const char *text, const char *key, char *out, size_t size)
     }
 }
 
-/* Read one line without its end; "" where there is none. */
-static void read_line(int dirfd, const char *name, char *out, size_t size)
-{
-    if (smallfile_read(dirfd, name, out, size) < 0) {
-        out[0] = '\0';
-    }
-    out[strcspn(out, "\n")] = '\0';
-}
-
 /* Name the card as ROCm does, "GPU-" and its serial number, so that
  * ROCR_VISIBLE_DEVICES takes it; a card without one by its place. */
 static void name_card(struct amdgpu_card *card, const char *pci_id)
 {
     char serial[32];
 
-    read_line(card->dirfd, "unique_id", serial, sizeof serial);
+    smallfile_line(card->dirfd, "unique_id", serial, sizeof serial);
     if (strlen(serial) == 16 && strspn(serial, "0123456789abcdef") == 16 &&
         strspn(serial, "0") != 16) {
         (void)snprintf(card->uuid, sizeof card->uuid, "GPU-%s", serial);
@@ -60,7 +51,7 @@ static void name_card(struct amdgpu_card *card, const char *pci_id)
         (void)snprintf(card->uuid, sizeof card->uuid, "GPU-pci-%s",
                        card->names.pdev);
     }
-    read_line(card->dirfd, "product_name", card->name, sizeof card->name);
+    smallfile_line(card->dirfd, "product_name", card->name, sizeof card->name);
     if (card->name[0] == '\0') {
         (void)snprintf(card->name, sizeof card->name, "AMD GPU %s", pci_id);
     }
@@ -277,7 +268,7 @@ void amdgpu_card_ask(struct amdgpu_card *card)
     card->utilisation_percent = DEVICE_UNKNOWN;
     card->temperature_c = DEVICE_UNKNOWN;
     card->power_mw = DEVICE_UNKNOWN;
-    read_line(card->dirfd, "power/runtime_status", state, sizeof state);
+    smallfile_line(card->dirfd, "power/runtime_status", state, sizeof state);
     if (strcmp(state, "suspended") == 0) {
         return;
     }

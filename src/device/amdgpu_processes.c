@@ -1,7 +1,7 @@
 #include "device/amdgpu_processes.h"
 
 #include "base/clock.h"
-#include "device/smallfile.h"
+#include "base/smallfile.h"
 
 #include <dirent.h>
 #include <errno.h>

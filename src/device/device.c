@@ -7,6 +7,10 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+enum {
+    STEP_US = 20000 /* Between two looks at whether all have told. */
+};
+
 struct device_set {
     enum device_kind kind;
     uint32_t count;
@@ -16,9 +20,16 @@ struct device_set {
     struct event *watch;     /* Time to see whether it hangs. */
     uint32_t stale_ms;
     bool is_hanging; /* The hang was reported. */
+    uint64_t told;   /* Set of devices, since device_measure(). */
     void (*on_sample)(void *arg, const struct device_sample *sample);
     void *arg;
 };
+
+static void tell(struct device_set *set, const struct device_sample *sample)
+{
+    set->told |= UINT64_C(1) << sample->device;
+    set->on_sample(set->arg, sample);
+}
 
 static void on_news(evutil_socket_t fd, short what, void *arg)
 {
@@ -31,7 +42,7 @@ static void on_news(evutil_socket_t fd, short what, void *arg)
     (void)what;
     set->is_hanging = set->is_hanging && count == 0;
     for (i = 0; i < count; i++) {
-        set->on_sample(set->arg, &samples[i]);
+        tell(set, &samples[i]);
     }
 }
 
@@ -55,7 +66,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
         sample.state = DEVICE_STALE;
         sample.begun_at_ms = since_ms;
         sample.reason = "the driver hangs";
-        set->on_sample(set->arg, &sample);
+        tell(set, &sample);
     }
 }
 
@@ -141,6 +152,28 @@ int device_set_open(const struct device_config *config,
     }
     *out = set;
     return E_OK;
+}
+
+void device_measure(struct device_set *set,
+                    struct event_base *base,
+                    uint32_t limit_ms)
+{
+    const struct timeval step = {.tv_usec = STEP_US};
+    uint64_t until_ms = clock_mono_ms() + limit_ms;
+    uint64_t all = UINT64_MAX >> (DEVICES_MAX - set->count);
+    uint32_t i;
+
+    if (set->sampler == NULL) {
+        return; /* Nothing ever tells of them. */
+    }
+    for (i = 0; i < set->count; i++) {
+        device_want(set, i, true);
+    }
+    set->told = 0;
+    while (set->told != all && clock_mono_ms() < until_ms &&
+           event_base_loopexit(base, &step) == 0 &&
+           event_base_dispatch(base) >= 0) {
+    }
 }
 
 void device_set_close(struct device_set *set)

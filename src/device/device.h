@@ -131,6 +131,12 @@ MUST_USE int device_set_open(const struct device_config *config,
                              struct device_set **out,
                              struct buf *why);
 
+/* Run the loop @base, which is the set's, until each device has told of itself
+ * since, at most @limit_ms: for a program that only wants to know. */
+void device_measure(struct device_set *set,
+                    struct event_base *base,
+                    uint32_t limit_ms);
+
 /* Stop sampling and free the set; NULL is allowed.  A thread that hangs in the
  * driver is left behind; it frees what it uses if it ever comes back. */
 void device_set_close(struct device_set *set);

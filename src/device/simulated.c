@@ -9,8 +9,8 @@
 #include "device/probe.h"
 
 #include "base/paths.h"
+#include "base/smallfile.h"
 #include "base/units.h"
-#include "device/smallfile.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -320,6 +320,70 @@ def test_c7_the_process_that_a_renewal_named_is_watched_again(make, spawn):
     until(lambda: coordinator.lease(work["lease"])["state"] == "ended", "gone")
 
 
+# ---- Many -------------------------------------------------------------------
+
+LISTED = 128  # Processes of a device that a sample lists.
+
+# Each thread has a number in /proc, and there the program of its process.
+CROWD = """
+import sys, threading
+end = threading.Event()
+for _ in range(int(sys.argv[1])):
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    print(thread.native_id)
+print(flush=True)
+"""
+
+
+@pytest.fixture(name="crowd")
+def make_crowd():
+    """Make many processes of one program; they end with the test."""
+    made = []
+
+    def crowd(count):
+        made.append(subprocess.Popen(
+            ["/usr/bin/python3", "-c", CROWD, str(count)],
+            stdout=subprocess.PIPE, text=True))
+        return [int(line) for line in iter(made[-1].stdout.readline, "\n")]
+
+    yield crowd
+    for process in made:
+        process.kill()
+        process.communicate()
+
+
+def lists(coordinator, pids):
+    """Wait until just @pids are listed."""
+    until(lambda: pids == {entry["pid"] for entry
+                           in device(coordinator)["processes"] or []},
+          "they are listed")
+
+
+# Who has gone is not among those that a stranger is compared with.
+def test_all_processes_may_be_others_in_the_next_sample(make, spawn, crowd,
+                                                        tmp_path):
+    program = pathlib.Path("/usr/bin/python3").resolve().name
+    extra = f"services:\n  many: {{processes: {{exe: {program}}}}}\n"
+    coordinator = make(extra=extra, verify="").start()
+    speak_for_many(coordinator)
+    crowd_pids = crowd(2 * LISTED - 1)
+    stranger = spawn()
+    turns = [set(crowd_pids[:LISTED]), {*crowd_pids[LISTED:], stranger.pid}]
+    for number, pids in enumerate(turns):
+        users = tmp_path / f"users-{number}"
+        users.mkdir()
+        for pid in pids:
+            (users / str(pid)).write_text("10\n")
+        link = tmp_path / f"link-{number}"
+        link.symlink_to(users)
+        link.rename(coordinator.gpu / "0")  # All at once.
+        lists(coordinator, pids)
+    assert shown(coordinator, stranger)["rogue"]
+    coordinator.stop()
+    assert coordinator.process.returncode == 0, coordinator.log.read_text()
+
+
 # ---- NVIDIA's driver, stood in for ------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The ladder, end to end: B8, C1, C3, C12, C15."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -236,6 +237,26 @@ def states(directory):
             if path.suffix != ".new"]
 
 
+def steps(directory):
+    """Return what the training in @directory has written so far."""
+    path = directory / "steps"
+    return path.read_text() if path.exists() else ""
+
+
+@contextlib.contextmanager
+def training(one, env, directory, on_pause):
+    """A script nobody changed, which trains until there is a file "stop"."""
+    program = CUDA.format(steps=str(directory / "steps"),
+                          stop=str(directory / "stop"))
+    with subprocess.Popen(
+            [BINARY, "run", "--service", "train", "--on-pause", on_pause,
+             "--vram", "100", "--", sys.executable, "-c", program],
+            env={**os.environ, **env,
+                 "GPUCOORD_URL": f"unix://{one.socket}"}) as run:
+        until(lambda: steps(directory), "it trains")
+        yield run
+
+
 @pytest.mark.skipif(not (STANDIN / "libcuda.so.1").exists(),
                     reason="the stand-in for the driver is not built")
 def test_a_training_script_nobody_changed_gives_way_to_a_chat(make, tmp_path):
@@ -243,26 +264,19 @@ def test_a_training_script_nobody_changed_gives_way_to_a_chat(make, tmp_path):
     one = make(extra="host_ram_reserve: 0\ndefaults: {rung_grace: 10s}\n")
     env = standin(tmp_path / "cuda")
     one.start(env=env)
-    stop, steps = tmp_path / "stop", tmp_path / "steps"
-    program = CUDA.format(steps=str(steps), stop=str(stop))
-    with subprocess.Popen(
-            [BINARY, "run", "--service", "train", "--on-pause", "checkpoint",
-             "--vram", "100", "--", sys.executable, "-c", program],
-            env={**os.environ, **env,
-                 "GPUCOORD_URL": f"unix://{one.socket}"}) as run:
-        until(lambda: steps.exists() and steps.read_text(), "it trains")
+    with training(one, env, tmp_path, "checkpoint") as run:
         lease = one.status()["holders"][0]["lease"]
         chat = one.ask("gemma", priority=0).result()
         assert chat.status == 200
         paused = one.lease(lease).json
         assert (paused["state"], paused["checkpointed"]) == ("paused", True)
         assert states(tmp_path / "cuda") == ["2"]
-        before = steps.read_text()
+        before = steps(tmp_path)
         one.release(chat)
         until(lambda: one.lease(lease)["state"] == "held"
               and not one.lease(lease)["checkpointed"], "restored")
-        until(lambda: len(steps.read_text()) > len(before), "it goes on")
-        stop.touch()
+        until(lambda: len(steps(tmp_path)) > len(before), "it goes on")
+        (tmp_path / "stop").touch()
         assert run.wait(LIMIT_S) == 0
 
 
@@ -293,15 +307,7 @@ def test_a_checkpoint_that_no_host_ram_is_left_for_is_skipped(make, tmp_path):
     one = make(extra="host_ram_reserve: 16TiB\n")
     env = standin(tmp_path / "cuda")
     one.start(env=env)
-    stop, steps = tmp_path / "stop", tmp_path / "steps"
-    program = CUDA.format(steps=str(steps), stop=str(stop))
-    with subprocess.Popen(
-            [BINARY, "run", "--service", "train", "--on-pause",
-             "checkpoint,term", "--vram", "100", "--", sys.executable, "-c",
-             program],
-            env={**os.environ, **env,
-                 "GPUCOORD_URL": f"unix://{one.socket}"}) as run:
-        until(lambda: steps.exists() and steps.read_text(), "it trains")
+    with training(one, env, tmp_path, "checkpoint,term") as run:
         lease = one.status()["holders"][0]["lease"]
         assert one.ask("gemma", priority=0).result().status == 200
         walk = one.lease(lease)["walk"]
@@ -318,14 +324,7 @@ def test_checkpointed_over_a_kill_of_the_coordinator(make, tmp_path):
     one = make(extra="host_ram_reserve: 0\n")
     env = standin(tmp_path / "cuda")
     one.start(env=env)
-    stop, steps = tmp_path / "stop", tmp_path / "steps"
-    program = CUDA.format(steps=str(steps), stop=str(stop))
-    with subprocess.Popen(
-            [BINARY, "run", "--service", "train", "--on-pause", "checkpoint",
-             "--vram", "100", "--", sys.executable, "-c", program],
-            env={**os.environ, **env,
-                 "GPUCOORD_URL": f"unix://{one.socket}"}) as run:
-        until(lambda: steps.exists() and steps.read_text(), "it trains")
+    with training(one, env, tmp_path, "checkpoint") as run:
         lease = one.status()["holders"][0]["lease"]
         assert one.admin("pause", lease=lease).status == 200
         until(lambda: one.lease(lease)["state"] == "paused", "paused")
@@ -336,7 +335,7 @@ def test_checkpointed_over_a_kill_of_the_coordinator(make, tmp_path):
         one.admin("resume", lease=lease)
         until(lambda: states(tmp_path / "cuda") == ["0"], "restored")
         until(lambda: not one.lease(lease)["checkpointed"], "the row says so")
-        stop.touch()
+        (tmp_path / "stop").touch()
         assert run.wait(LIMIT_S) == 0
 
 

@@ -10,6 +10,7 @@ import json
 import mmap
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 
@@ -259,6 +260,35 @@ def test_start_without_memory_says_so_and_takes_nothing(in_parts):
         assert "out of memory" in coordinator.log.read_text()
         return ended
     assert sum(in_parts(sweep)) > 10
+
+
+# What a reload that failed has read is in use nowhere.
+@pytest.mark.long
+def test_a_reload_without_memory_changes_nothing(in_parts):
+    def ends(log):
+        return log.count("configuration read again") + \
+            log.count("the configuration stays as it was")
+
+    def sweep(coordinator, memory, nth):
+        coordinator.configure(
+            "classes: {work: {priority: 3}}\n"
+            "services: {task: {class: work, processes: {exe: [a, b]}}}\n")
+        coordinator.start(env=memory.environment())
+        was_reached = True
+        while was_reached:
+            before = ends(coordinator.log.read_text())
+            memory.arm(nth)
+            coordinator.process.send_signal(signal.SIGHUP)
+            until(lambda: ends(coordinator.log.read_text()) > before, "read")
+            was_reached = memory.disarm()
+            assert is_alive(coordinator), nth
+            grant = coordinator.request("task")
+            assert grant["class"] == "work"
+            coordinator.release(grant)
+            nth += PARTS
+        finish(coordinator)
+        return "stays as it was" in coordinator.log.read_text()
+    assert any(in_parts(sweep))
 
 
 @pytest.mark.long

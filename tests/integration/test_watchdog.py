@@ -1,6 +1,8 @@
 """The watchdog and its restarts (B8), and kill -9 of the coordinator at each
 rung: nobody is restarted twice, nobody stays frozen."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +65,38 @@ def test_b8_the_operator_is_told_once_an_hour(make, spawn, tmp_path):
     assert one.log.read_text().count("of 'whisper' was taken back") == 2
 
 
+def strangers(one, names):
+    """Let a program of each of @names use the card until all were seen."""
+    users = []
+    for name in names:
+        program = one.dir / name
+        os.link(one.dir / "program", program)
+        users.append(subprocess.Popen([program, "600"]))
+        (one.gpu / str(users[-1].pid)).write_text("10\n")
+    try:
+        until(lambda: all(f"({name})" in one.log.read_text()
+                          for name in names), "they were told of")
+    finally:
+        for user in users:
+            user.kill()
+            user.wait()
+            (one.gpu / str(user.pid)).unlink()
+
+
+def test_b8_a_crowd_of_strangers_keeps_nobody_from_a_restart(make, spawn,
+                                                            tmp_path):
+    """Anybody may use the GPU by any name; each is told of."""
+    extra = settings(tmp_path / "one", "restart", "notify: ['true']\n")
+    one = make(extra=extra, verify="").start()
+    shutil.copy(shutil.which("sleep"), one.dir / "program")
+    for first in range(0, 300, 100):
+        strangers(one, [f"stranger-{i}" for i in range(first, first + 100)])
+    assert "too much is told" in one.log.read_text()
+    lease = hold(one, spawn(MILD))["lease"]
+    one.admin("revoke", lease=lease)
+    until(lambda: ran(one) == 1, "restarted")
+
+
 @pytest.mark.parametrize("rung", ["ask", "term", "kill", "restart"])
 def test_b8_no_restart_twice_over_a_kill_of_the_coordinator(
         make, spawn, tmp_path, rung):
@@ -121,6 +155,19 @@ def test_c15_an_operator_freezes_and_resumes(make, spawn, tmp_path):
     walk = one.lease(lease)["walk"]
     assert [(step["rung"], step["undo"]) for step in walk] == [
         ("freeze", False), ("freeze", True)]
+
+
+def test_c15_what_is_frozen_stands_beside_the_store(make, spawn, tmp_path,
+                                                    monkeypatch):
+    """Also where the command line names that without a directory."""
+    one = make(extra=settings(tmp_path / "one", FROZEN))
+    monkeypatch.setattr("conftest.BINARY", os.path.abspath(BINARY))
+    monkeypatch.chdir(one.dir)
+    one.start("--store", "short.db")
+    lease = freeze(one, spawn(MILD))
+    assert (one.dir / "frozen.journal").exists()
+    one.admin("resume", lease=lease)
+    until(lambda: not one.lease(lease)["frozen"], "resumed")
 
 
 def test_c15_what_is_thawed_by_hand_is_seen(make, spawn, tmp_path):

@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 enum {
-    FILE_SIZE = 1024
+    FILE_SIZE = 1024,
+    NOBODY = 65534
 };
 
 static struct journal_entry entry_of(pid_t pid)
@@ -219,6 +220,40 @@ static void who_finds_it_locked_gives_up_in_time(void **state)
     add(&fx->journal, &entry);
 }
 
+/* `gpucoord thaw` by root must not shut the coordinator out, nor write where
+ * the coordinator's user has put a link. */
+static void what_root_writes_is_the_owners_and_follows_no_link(void **state)
+{
+    static const char *const names[] = {"frozen.journal", "frozen.lock"};
+    struct patience patience = patience_for(10000);
+    struct journal_entry entry = entry_of(812);
+    struct fixture *fx = *state;
+    char path[128];
+    struct stat seen;
+    size_t i;
+
+    if (geteuid() != 0) {
+        print_message("skipped: not root\n");
+        skip();
+    }
+    assert_int_equal(chown(fx->rig.dir, NOBODY, NOBODY), 0);
+    add(&fx->journal, &entry);
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", fx->rig.dir, names[i]);
+        assert_int_equal(stat(path, &seen), 0);
+        assert_int_equal(seen.st_uid, NOBODY);
+        assert_int_equal(seen.st_gid, NOBODY);
+    }
+    act_rig_write(&fx->rig, "precious", "of somebody else\n");
+    (void)snprintf(path, sizeof path, "%s/frozen.journal.new", fx->rig.dir);
+    assert_int_equal(symlink("precious", path), 0);
+    assert_int_equal(journal_remove(&fx->journal, &entry, 1, &patience), E_OK);
+    assert_int_equal(journal_add(&fx->journal, &entry, 1, &patience), E_IO);
+    (void)snprintf(path, sizeof path, "%s/precious", fx->rig.dir);
+    assert_int_equal(stat(path, &seen), 0);
+    assert_int_not_equal(seen.st_size, 0);
+}
+
 static void what_cannot_be_written_is_an_error(void **state)
 {
     struct patience patience = patience_for(1000);
@@ -245,6 +280,7 @@ int main(void)
         T(a_changed_byte_costs_one_line),
         T(another_boot_has_left_nothing),
         T(who_finds_it_locked_gives_up_in_time),
+        T(what_root_writes_is_the_owners_and_follows_no_link),
         T(what_cannot_be_written_is_an_error),
     };
 

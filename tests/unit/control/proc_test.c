@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -184,7 +185,7 @@ static void what_linux_does_not_write_is_refused(void **state)
 static void without_proc_nothing_can_be_walked(void **state)
 {
     (void)state;
-    assert_int_equal(proc_each("/nonexistent", NULL, NULL), E_IO);
+    assert_int_equal(proc_each("/nonexistent", NULL, NULL), E_NOT_FOUND);
 }
 
 static void the_dead_are_not_found_once_they_were_waited_for(void **state)
@@ -244,22 +245,18 @@ static void a_line_of_ancestors_ends_at_a_younger_parent(void **state)
     assert_int_equal(proc_ancestors(root.path, 41, line, 8), 0);
 }
 
-static void children_descend_and_others_do_not(void **state)
+static void a_child_has_its_parent_as_the_nearest(void **state)
 {
     struct proc_stat self;
-    struct proc_stat other;
+    struct proc_id line[8];
     pid_t pid = rig_fork(false);
 
     (void)state;
     assert_int_equal(proc_read_stat(PROC_ROOT, getpid(), &self), E_OK);
-    assert_int_equal(proc_read_stat(PROC_ROOT, pid, &other), E_OK);
-    assert_true(proc_descends(PROC_ROOT, pid, &self.id));
-    assert_true(proc_descends(PROC_ROOT, getpid(), &self.id));
-    assert_false(proc_descends(PROC_ROOT, getpid(), &other.id));
-    self.id.start_ticks++;
-    assert_false(proc_descends(PROC_ROOT, pid, &self.id));
+    assert_true(proc_ancestors(PROC_ROOT, pid, line, 8) >= 1);
+    assert_true(proc_is_same(&line[0], &self.id));
     rig_kill(pid);
-    assert_false(proc_descends(PROC_ROOT, pid, &self.id));
+    assert_int_equal(proc_ancestors(PROC_ROOT, pid, line, 8), 0);
 }
 
 static bool count_two(void *arg, const struct proc_stat *stat)
@@ -288,6 +285,40 @@ static void a_walk_sees_processes_only_and_can_be_ended(void **state)
     seen = 0;
     assert_int_equal(proc_each(root.path, count_two, &seen), E_OK);
     assert_int_equal(seen, 2);
+}
+
+static bool find_self(void *arg, const struct proc_stat *stat)
+{
+    bool *is_found = arg;
+
+    *is_found = stat->id.pid == getpid();
+    return !*is_found;
+}
+
+/* Whom nobody could look at is not taken as gone: a lease would end whose
+ * holder works on. */
+static void a_walk_without_descriptors_says_so(void **state)
+{
+    struct rlimit before;
+    struct rlimit few;
+    bool is_found = false;
+    rlim_t left;
+    int lowest = dup(STDIN_FILENO);
+    int rc = E_IO;
+
+    (void)state;
+    (void)close(lowest);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    for (left = 0; rc == E_IO; left++) {
+        few.rlim_cur = (rlim_t)lowest + left;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        rc = proc_each(PROC_ROOT, find_self, &is_found);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_true(is_found || rc != E_OK);
+    }
+    assert_int_equal(rc, E_OK);
+    assert_true(left > 1);
 }
 
 /* ---- hidepid ------------------------------------------------------------- */
@@ -355,8 +386,9 @@ int main(void)
         cmocka_unit_test(the_dead_are_not_found_once_they_were_waited_for),
         WITH_ROOT(a_number_used_again_is_another_process),
         WITH_ROOT(a_line_of_ancestors_ends_at_a_younger_parent),
-        cmocka_unit_test(children_descend_and_others_do_not),
+        cmocka_unit_test(a_child_has_its_parent_as_the_nearest),
         WITH_ROOT(a_walk_sees_processes_only_and_can_be_ended),
+        cmocka_unit_test(a_walk_without_descriptors_says_so),
         cmocka_unit_test(the_hidden_are_forbidden),
     };
 

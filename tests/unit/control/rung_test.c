@@ -196,6 +196,40 @@ static void acts_are_bounded(void **state)
     end(&acting);
 }
 
+/* A driver or a disk that hangs for good does not take a thread after the
+ * other. */
+static void those_that_hang_count(void **state)
+{
+    struct acting acting;
+    char path[128];
+    uint64_t id;
+    int fd;
+    int i;
+
+    (void)state;
+    begin(&acting);
+    (void)snprintf(path, sizeof path, "%s/frozen.journal", acting.rig.dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    acting.order.deadline_ms = 0;
+    for (i = 0; i < RUNG_ORDERS_MAX; i++) {
+        (void)start(&acting, RUNG_DO_THAW);
+    }
+    until(&acting, RUNG_ORDERS_MAX); /* All are given up. */
+    assert_int_equal(
+        rung_start(acting.rungs, &acting.order, on_done, &acting, &id),
+        E_LIMIT);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(path), 0);
+    (void)close(fd);
+    while (rung_start(acting.rungs, &acting.order, on_done, &acting, &id) ==
+           E_LIMIT) {
+        (void)usleep(100); /* They end, and then there is room. */
+    }
+    until(&acting, RUNG_ORDERS_MAX + 1);
+    end(&acting);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +238,7 @@ int main(void)
         cmocka_unit_test(what_hangs_is_left_alone),
         cmocka_unit_test(closing_cancels_what_is_under_way),
         cmocka_unit_test(acts_are_bounded),
+        cmocka_unit_test(those_that_hang_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

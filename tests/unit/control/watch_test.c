@@ -354,6 +354,40 @@ static void leases_of_one_cgroup_can_end_each_other(void **state)
     assert_int_equal(cgroup_remove(&made), E_OK);
 }
 
+/* The cgroup in which both live goes on being listened to. */
+static void
+name_again(void (*put)(struct watch *, struct watched *, uint64_t lease))
+{
+    struct watched *watched;
+    pid_t child;
+    pid_t away;
+
+    fork_in_cgroup(&child, &away);
+    watch_for(1, child);
+    assert_int_equal(watch_open(watch, child, getuid(), &watched), E_OK);
+    put(watch, watched, 1);
+    rig_kill(child);
+    run_what_is_due();
+    assert_int_equal(told[1], 0);
+    kill_and_forget(away);
+    until_told(1);
+    assert_int_equal(cgroup_remove(&made), E_OK);
+}
+
+/* As a request that is sent again does. */
+static void who_asks_again_is_waited_for_in_its_cgroup(void **state)
+{
+    (void)state;
+    name_again(watch_lease);
+}
+
+/* As `run` does with its child, by a renewal. */
+static void who_is_named_again_is_waited_for_in_its_cgroup(void **state)
+{
+    (void)state;
+    name_again(watch_join);
+}
+
 /* ---- Leases -------------------------------------------------------------- */
 
 static void a_lease_that_ended_is_not_told_of(void **state)
@@ -559,6 +593,8 @@ int main(void)
         WATCHING(who_forks_away_does_not_escape_a_cgroup),
         WATCHING(a_cgroup_that_is_removed_is_gone),
         WATCHING(leases_of_one_cgroup_can_end_each_other),
+        WATCHING(who_asks_again_is_waited_for_in_its_cgroup),
+        WATCHING(who_is_named_again_is_waited_for_in_its_cgroup),
         WATCHING(a_lease_that_ended_is_not_told_of),
         WATCHING(a_lease_can_change_its_number_and_its_process),
         WATCHING(a_lease_of_several_processes_is_gone_with_the_last),

@@ -1,8 +1,9 @@
-#include "device/smallfile.h"
+#include "base/smallfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 int smallfile_read(int dirfd, const char *name, char *out, size_t size)
@@ -24,6 +25,14 @@ int smallfile_read(int dirfd, const char *name, char *out, size_t size)
     errno = saved;
     out[total] = '\0';
     return part < 0 ? -1 : (int)total;
+}
+
+void smallfile_line(int dirfd, const char *name, char *out, size_t size)
+{
+    if (smallfile_read(dirfd, name, out, size) < 0) {
+        out[0] = '\0';
+    }
+    out[strcspn(out, "\n")] = '\0';
 }
 
 bool smallfile_number(int dirfd, const char *name, uint64_t *out)

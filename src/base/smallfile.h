@@ -1,6 +1,6 @@
 /* smallfile.h - the one-line files of /proc and /sys. */
-#ifndef GPUCOORD_DEVICE_SMALLFILE_H
-#define GPUCOORD_DEVICE_SMALLFILE_H
+#ifndef GPUCOORD_BASE_SMALLFILE_H
+#define GPUCOORD_BASE_SMALLFILE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,6 +10,9 @@
  * it with a NUL.  Return its size; -1 where it cannot be read, errno says why.
  */
 int smallfile_read(int dirfd, const char *name, char *out, size_t size);
+
+/* Read the first line, without its end; "" where it cannot be read. */
+void smallfile_line(int dirfd, const char *name, char *out, size_t size);
 
 /* Read a decimal number from the file @name in the directory @dirfd; say
  * whether there was one. */
