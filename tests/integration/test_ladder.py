@@ -15,7 +15,7 @@ LADDER = """services:
   whisper:
     ladder: [{ladder}]
     restart: [{python}, -c, "open('{ran}', 'a').write('ran\\\\n')"]
-defaults: {{pause_grace: 200ms, rung_grace: 500ms}}
+defaults: {{pause_grace: 200ms, rung_grace: 1min}}
 """
 
 DEAF = ("import signal, time\n"
@@ -81,7 +81,8 @@ def test_b8_term_ends_a_holder_that_does_not_answer(make, spawn, tmp_path):
 
 
 def test_b8_kill_ends_one_that_ignores_term(make, spawn, tmp_path):
-    one = make(extra=settings(tmp_path / "one", "ask, term, kill")).start()
+    one = make(extra=settings(tmp_path / "one", "ask, {term: 500ms}, kill")
+               ).start()
     holder = spawn(DEAF)
     hold(one, holder)
     assert one.ask("gemma", priority=0).result().status == 200
@@ -90,7 +91,8 @@ def test_b8_kill_ends_one_that_ignores_term(make, spawn, tmp_path):
 
 def test_b8_restart_runs_once_for_each_revocation(make, spawn, tmp_path):
     one = make(extra=settings(tmp_path / "one",
-                              "ask, term, kill, restart")).start()
+                              "ask, {term: 500ms}, kill, restart")
+               ).start()
     holder = spawn(DEAF)
     hold(one, holder)
     grant = one.ask("gemma", priority=0).result()
@@ -261,7 +263,7 @@ def training(one, env, directory, on_pause):
                     reason="the stand-in for the driver is not built")
 def test_a_training_script_nobody_changed_gives_way_to_a_chat(make, tmp_path):
     """C3: its VRAM goes to host RAM and back, and it goes on."""
-    one = make(extra="host_ram_reserve: 0\ndefaults: {rung_grace: 10s}\n")
+    one = make(extra="host_ram_reserve: 0\ndefaults: {rung_grace: 1min}\n")
     env = standin(tmp_path / "cuda")
     one.start(env=env)
     with training(one, env, tmp_path, "checkpoint") as run:

@@ -101,7 +101,7 @@ def test_b8_a_crowd_of_strangers_keeps_nobody_from_a_restart(make, spawn,
 def test_b8_no_restart_twice_over_a_kill_of_the_coordinator(
         make, spawn, tmp_path, rung):
     extra = settings(tmp_path / "one",
-                     "ask, {term: 1s}, {kill: 1s}, restart", "settle_ms: 1s\n")
+                     "ask, {term: 1s}, kill, restart", "settle_ms: 1s\n")
     one = make(extra=extra).start()
     holder = spawn(DEAF)
     lease = hold(one, holder)["lease"]
@@ -126,7 +126,7 @@ def test_b8_no_restart_twice_over_a_kill_of_the_coordinator(
     assert ran(one) == 1
 
 
-FROZEN = "freeze, {term: 5s}"
+FROZEN = "freeze, term"
 
 
 def freeze(one, holder, **fields):
