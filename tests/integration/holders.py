@@ -22,7 +22,7 @@ GREEDY_MIB = 20000  # Of a card of 24576; what it takes, not what it asks for.
 TTL_MS = 10000  # Renewed in time also where the machine is busy.
 RENEW_S = 1
 SLOW_S = 0.3
-LATE_S = 2.6  # Longer than the grace in the test's configuration.
+LATE_S = 6  # Longer than the grace in the test's configuration.
 
 # What each does, in the order of the table that the test prints.
 BEHAVIOURS = {

@@ -32,11 +32,11 @@ import holders
 from conftest import LIMIT_S, until
 
 CHAT_MIB = 16000
-ASK_S = 2  # The grace of a pause; good holders obey at once,
+ASK_S = 5  # The grace of a pause; good holders obey at once,
 RUNG_S = 3  # and other rungs have this: a busy machine is slow to kill.
-TIMEOUT_S = 15  # What a chat waits: all rungs and the settle time fit in.
+TIMEOUT_S = 18  # What a chat waits: all rungs and the settle time fit in.
 LINGERS_S = 0.1  # What the chat frees only after its release.
-AT_ONCE = 48
+AT_ONCE = 56
 
 BAD = ["late", "hangs", "stops", "deaf", "lies"]  # But within kill's reach.
 
