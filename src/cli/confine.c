@@ -24,18 +24,17 @@ struct confine *confine_open(void)
 
 void confine_enter(const struct confine *confine)
 {
-    /* In a threaded cgroup the kernel refuses: it stays where it is. */
-    if (confine != NULL && cgroup_enter(&confine->cgroup) != E_OK) {
-        return;
+    if (confine != NULL) {
+        /* In a threaded cgroup the kernel refuses: it stays where it is. */
+        (void)!cgroup_enter(&confine->cgroup);
     }
 }
 
 void confine_close(struct confine *confine)
 {
-    /* What lives on keeps it; the next `run` here removes it. */
-    if (confine != NULL && cgroup_remove(&confine->cgroup) != E_OK) {
-        free(confine);
-        return;
+    if (confine != NULL) {
+        /* What lives on keeps it; the next `run` here removes it. */
+        (void)!cgroup_remove(&confine->cgroup);
     }
     free(confine);
 }

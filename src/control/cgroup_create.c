@@ -69,9 +69,8 @@ static void sweep(const struct cgroup *top)
 
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         if (parse_name(entry->d_name, &maker) && has_gone(&maker) &&
-            cgroup_below(top, entry->d_name, &left) == E_OK &&
-            cgroup_remove(&left) != E_OK) {
-            continue; /* What it started lives on. */
+            cgroup_below(top, entry->d_name, &left) == E_OK) {
+            (void)!cgroup_remove(&left); /* What it started may live on. */
         }
     }
     if (dir != NULL) {

@@ -40,6 +40,10 @@ static int cause(void)
     case EACCES:
     case EPERM:
         return E_FORBIDDEN;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return E_NOMEM;
     default:
         return E_IO;
     }
@@ -297,8 +301,8 @@ int proc_each(const char *root, proc_seen seen, void *arg)
         }
         /* Who vanishes meanwhile, or is hidden, is not seen; but without
          * descriptors nobody would be, and all would seem to have gone. */
-        goes_on = goes_on && rc != E_IO;
+        goes_on = goes_on && rc != E_NOMEM;
     }
     (void)closedir(dir);
-    return rc == E_IO ? E_IO : E_OK;
+    return rc == E_NOMEM ? E_NOMEM : E_OK;
 }

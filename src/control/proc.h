@@ -63,7 +63,8 @@ bool proc_has_died(const struct proc_stat *stat);
  *   E_NOT_FOUND  there is no such process, or it vanished meanwhile.
  *   E_FORBIDDEN  it is there, but hidden (hidepid).
  *   E_CORRUPT    what stands there is not what Linux writes.
- *   E_IO         no descriptors, or no /proc.
+ *   E_NOMEM      no descriptors or no memory.
+ *   E_IO         anything else.
  */
 MUST_USE int proc_read_stat(const char *root, pid_t pid, struct proc_stat *out);
 
@@ -92,7 +93,8 @@ typedef bool (*proc_seen)(void *arg, const struct proc_stat *stat);
  * Errors:
  *   E_NOT_FOUND  there is no such root.
  *   E_FORBIDDEN  it is hidden.
- *   E_IO         no descriptors: somebody may not have been seen.
+ *   E_NOMEM      no descriptors: somebody may not have been seen.
+ *   E_IO         anything else.
  */
 MUST_USE int proc_each(const char *root, proc_seen seen, void *arg);
 

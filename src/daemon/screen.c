@@ -1,5 +1,6 @@
 #include "daemon/screen.h"
 
+#include "core/lease.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
@@ -41,7 +42,8 @@ void screen_print(const struct daemon *daemon, uint16_t port)
     }
     (void)printf(
         "  store   %s: %" PRIu64 " held or paused, %" PRIu64 " waiting\n",
-        config->store, stats.leases[3] + stats.leases[5], stats.leases[0]);
+        config->store, stats.leases[LEASE_HELD] + stats.leases[LEASE_PAUSED],
+        stats.leases[LEASE_AWAY]);
     (void)printf("  config  %s\n", daemon->config_path == NULL
                                        ? "none: everything is a default"
                                        : daemon->config_path);

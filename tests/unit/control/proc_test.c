@@ -304,13 +304,13 @@ static void a_walk_without_descriptors_says_so(void **state)
     bool is_found = false;
     rlim_t left;
     int lowest = dup(STDIN_FILENO);
-    int rc = E_IO;
+    int rc = E_NOMEM;
 
     (void)state;
     (void)close(lowest);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     few = before;
-    for (left = 0; rc == E_IO; left++) {
+    for (left = 0; rc == E_NOMEM; left++) {
         few.rlim_cur = (rlim_t)lowest + left;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
         rc = proc_each(PROC_ROOT, find_self, &is_found);
