@@ -7,6 +7,7 @@ program has ended, when it is told to end, and when whoever started it has
 died, however that came.  So several programs can run at once.
 """
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 TIMED_OUT = 124  # As timeout(1) says it.
 
@@ -118,11 +120,12 @@ def end_descendants():
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        try:
-            while os.waitpid(-1, 0)[0]:
+        # Not until all have died: one that was born meanwhile has not been
+        # killed.
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        except ChildProcessError:
-            pass
+        time.sleep(0.002)
 
 
 def keep(parent, command):
