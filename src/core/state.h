@@ -22,6 +22,7 @@ enum {
     RESIDENTS_MAX = 16, /* Warm services a device; more count as unleased. */
     HEARS_MS = 2000,    /* A holder that polls is told within this time. */
     OFFER_MS = 5000,    /* Between two offers of the same lease. */
+    TURN_MS = 2000,     /* An overdue waiter's turn, at least: a chunk. */
     ENDED_MS = 60000,   /* An ended lease is remembered so long ... */
     ENDED_CHUNKS = 64,  /* ... in a table of so many chunks ... */
     ENDED_CHUNK = 1024, /* ... of so many places. */
