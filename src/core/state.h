@@ -202,7 +202,9 @@ struct core {
     uint32_t service_capacity;
     struct device devices[CORE_DEVICES_MAX];
     struct ended *ended[ENDED_CHUNKS];
-    struct lease *slab_free; /* Linked through .next. */
+    uint64_t ended_count;     /* Ever: the next place in the ring. */
+    struct idmap ended_by_id; /* (0, id) */
+    struct lease *slab_free;  /* Linked through .next. */
     void **slabs;
     uint32_t slab_count;
     /* Effects of this step, effects_max each. */

@@ -274,6 +274,45 @@ static void what_ended_otherwise_has_ended(void **state)
     refuses(*state, ack(renew.renew.lease, token, CORE_ACK_PAUSED), E_ENDED);
 }
 
+/* A release whose answer was lost is sent again. */
+static void ended_leases_are_remembered_for_a_minute(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t token;
+    uint64_t lease = hold(fixture, &token);
+
+    assert_int_equal(feed(fixture, release(lease, token)), E_OK);
+    fixture->now_ms += 59999;
+    assert_int_equal(feed(fixture, release(lease, token)), E_OK);
+    assert_true(fixture->effects.is_repeat);
+    fixture->now_ms += 1;
+    refuses(fixture, release(lease, token), E_NOT_FOUND);
+}
+
+/* So many, however many numbers went to tokens. */
+static void the_last_65536_ended_leases_are_remembered(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t token;
+    uint64_t token_first;
+    uint64_t first;
+    int i;
+
+    assert_int_equal(feed(fixture, numbers(1000000)), E_OK);
+    first = hold(fixture, &token_first);
+    assert_int_equal(feed(fixture, release(first, token_first)), E_OK);
+    for (i = 1; i < 65536; i++) {
+        uint64_t lease = hold(fixture, &token);
+
+        assert_int_equal(feed(fixture, release(lease, token)), E_OK);
+    }
+    assert_int_equal(feed(fixture, release(first, token_first)), E_OK);
+    first = hold(fixture, &token);
+    assert_int_equal(feed(fixture, release(first, token)), E_OK);
+    refuses(fixture, release(1, token_first), E_NOT_FOUND);
+    assert_int_equal(feed(fixture, release(first, token)), E_OK);
+}
+
 static void states_that_do_not_allow_it(void **state)
 {
     struct core_event event = {.type = CORE_CANCEL};
@@ -493,6 +532,8 @@ int main(void)
         STEP_TEST(only_the_newest_token_speaks),
         STEP_TEST(what_was_taken_back_is_revoked),
         STEP_TEST(what_ended_otherwise_has_ended),
+        STEP_TEST(ended_leases_are_remembered_for_a_minute),
+        STEP_TEST(the_last_65536_ended_leases_are_remembered),
         STEP_TEST(states_that_do_not_allow_it),
         STEP_TEST(rungs_are_answered_with_the_newest_token),
         STEP_TEST(only_who_stands_still_is_thawed),
