@@ -163,7 +163,7 @@ struct device {
     } reservation;
     uint32_t left_mib;            /* RESERVED: what others may take. */
     const struct lease *reserver; /* Whose reservation it is. */
-    bool is_clearing; /* Reserved by a CLEARING lease (of last pass). */
+    bool is_awaited;              /* VRAM is waited for there (of last pass). */
 };
 
 /* What is remembered of a lease that ended. */
