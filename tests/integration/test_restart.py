@@ -169,3 +169,31 @@ def test_a_suspended_coordinator_lets_nobody_oversleep(coordinator):
     assert coordinator.lease(long["lease"])["state"] == "held"
     assert coordinator.renew(long).status == 200
     assert "ms late: all deadlines move by it" in coordinator.log.read_text()
+
+
+def test_a_waiter_without_a_job_is_not_stored(coordinator):
+    """Nobody could come back for it."""
+    coordinator.request("holder", priority=0)
+    coordinator.ask("x")
+    coordinator.ask("x", job_id="j")
+    restart(coordinator, True)
+    status = coordinator.status()
+    assert [lease["job_id"] for lease in status["waiters"]] == ["j"]
+    assert (status["waiting"], status["away"]) == (0, 1)
+
+
+def test_renewals_write_nothing(coordinator):
+    """A hundred holders that renew must not wear out the disk."""
+    grant = coordinator.request("x")
+    files = sorted(coordinator.dir.glob("queue.db*"))
+
+    def written():
+        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns)
+                for file in files]
+
+    before = written()
+    for _ in range(100):
+        assert coordinator.renew(grant).status == 200
+    assert written() == before
+    coordinator.release(grant)
+    assert written() != before

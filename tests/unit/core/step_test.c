@@ -249,6 +249,50 @@ static void only_the_newest_token_speaks(void **state)
     assert_true(((struct fixture *)*state)->effects.is_repeat);
 }
 
+static uint64_t expires_at(struct fixture *fixture, uint64_t lease)
+{
+    struct core_lease_view view;
+
+    assert_int_equal(core_lease_view(fixture->core, lease, &view), E_OK);
+    return view.expires_at_ms;
+}
+
+/* C4: a holder that missed its resume learns of it by renewing with the token
+ * that it has, and by nothing else; it gains no time by that. */
+static void the_token_before_renews_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_event renew = {.type = CORE_RENEW};
+    struct core_event admin = {.type = CORE_ADMIN};
+    struct core_lease_view view;
+    uint64_t token;
+    uint64_t lease = hold(fixture, &token);
+    uint64_t before_ms;
+
+    renew.renew.lease = lease;
+    renew.renew.token = token;
+    admin.admin.lease = lease;
+    assert_int_equal(feed(fixture, renew), E_OK); /* It can hear. */
+    admin.admin.action = CORE_PAUSE;
+    assert_int_equal(feed(fixture, admin), E_OK);
+    assert_int_equal(feed(fixture, ack(lease, token, CORE_ACK_PAUSED)), E_OK);
+    admin.admin.action = CORE_RESUME;
+    assert_int_equal(feed(fixture, admin), E_OK);
+    assert_int_equal(core_lease_view(fixture->core, lease, &view), E_OK);
+    assert_int_equal(view.row.state, LEASE_HELD);
+    assert_true(view.row.token > token);
+    fixture->now_ms += 1000;
+    before_ms = expires_at(fixture, lease);
+    assert_int_equal(feed(fixture, renew), E_OK);
+    assert_true(fixture->effects.is_repeat);
+    assert_int_equal(expires_at(fixture, lease), before_ms);
+    refuses(fixture, release(lease, token), E_STALE);
+    refuses(fixture, ack(lease, token, CORE_ACK_RESUMED), E_STALE);
+    renew.renew.token = view.row.token;
+    assert_int_equal(feed(fixture, renew), E_OK);
+    assert_int_equal(expires_at(fixture, lease), before_ms + 1000);
+}
+
 static void what_was_taken_back_is_revoked(void **state)
 {
     struct core_event event = {.type = CORE_ADMIN};
@@ -530,6 +574,7 @@ int main(void)
         STEP_TEST(a_job_keeps_its_terms),
         STEP_TEST(unknown_leases_are_not_found),
         STEP_TEST(only_the_newest_token_speaks),
+        STEP_TEST(the_token_before_renews_nothing),
         STEP_TEST(what_was_taken_back_is_revoked),
         STEP_TEST(what_ended_otherwise_has_ended),
         STEP_TEST(ended_leases_are_remembered_for_a_minute),
