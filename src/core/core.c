@@ -47,6 +47,7 @@ int core_create(const struct core_config *config,
     core->stats.last_class = UINT32_MAX;
     idmap_init(&core->leases, &core->alloc);
     idmap_init(&core->jobs, &core->alloc);
+    idmap_init(&core->ended_by_id, &core->alloc);
     heap_init(&core->timers, &core->alloc);
     for (i = 0; i < LEASE_STATES; i++) {
         list_init(&core->states[i]);
@@ -123,6 +124,7 @@ void core_destroy(struct core *core)
     free_ptr(core, core->moved);
     idmap_release(&core->leases);
     idmap_release(&core->jobs);
+    idmap_release(&core->ended_by_id);
     heap_release(&core->timers);
     alloc = core->alloc;
     alloc.release(alloc.arg, core);

@@ -50,7 +50,9 @@ struct core_class_config {
     bool waits_when_alone;    /* A limit holds also where nobody else waits. */
     uint32_t linger_ms;       /* The seat is kept so long after a release. */
     uint32_t min_run_ms;      /* After a grant only priority 0 preempts. */
-    uint32_t max_wait_ms;     /* Overdue after it; 0 = never. */
+    uint32_t max_wait_ms;     /* Overdue after it; 0 = never.  Whoever is let
+                                 in as overdue is preempted by nobody for
+                                 min_run_ms, at least 2 s. */
 };
 
 struct core_device_config {
@@ -213,6 +215,8 @@ enum core_row_flags {
     CORE_ROW_WATCHED = (1 << 11),        /* Its processes are watched. */
     CORE_ROW_ASLEEP = (1 << 12),         /* RECLAIMING: it was paused, and has
                                             no more than a residue. */
+    CORE_ROW_OVERDUE = (1 << 13),        /* Its newest grant was its turn after
+                                            it had waited for too long. */
 };
 
 /* The row of a class: its place in the weighted order. */

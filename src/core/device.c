@@ -477,7 +477,7 @@ bool device_wants_samples(const struct device *device)
     if (!device->config.is_measured) {
         return false;
     }
-    if (device->is_clearing) {
+    if (device->is_awaited) {
         return true;
     }
     LIST_EACH (at, &device->seats) {

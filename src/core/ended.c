@@ -1,34 +1,45 @@
 /* ended.c - leases that are over, remembered for a while.
  *
- * A table by id: a release that is sent twice is answered alike, and whoever
- * comes late learns how it ended.
+ * A ring of the newest, found by id: a release that is sent twice is answered
+ * alike, and whoever comes late learns how it ended.
  */
 #include "core/parts.h"
 
 #include <string.h>
 
-/* Where the lease @id has its place in the table. */
-static size_t place_of(uint64_t id)
-{
-    return (size_t)(id % ((uint64_t)ENDED_CHUNKS * ENDED_CHUNK));
-}
-
-static struct ended *ended_place(const struct core *core, uint64_t id)
-{
-    size_t place = place_of(id);
-    struct ended *chunk = core->ended[place / ENDED_CHUNK];
-
-    return chunk == NULL ? NULL : &chunk[place % ENDED_CHUNK];
-}
-
 const struct ended *core_ended(const struct core *core, uint64_t id)
 {
-    const struct ended *ended = ended_place(core, id);
+    const struct ended *ended = idmap_find(&core->ended_by_id, 0, id);
 
-    return ended != NULL && ended->id == id && id != 0 &&
-                   core->now_ms - ended->ended_at_ms < ENDED_MS
-               ? ended
-               : NULL;
+    return ended != NULL && core->now_ms - ended->ended_at_ms < ENDED_MS ? ended
+                                                                         : NULL;
+}
+
+/* Return the oldest place of the ring, forgotten; NULL without memory. */
+static struct ended *take_place(struct core *core)
+{
+    size_t place =
+        (size_t)(core->ended_count % ((uint64_t)ENDED_CHUNKS * ENDED_CHUNK));
+    struct ended **chunk = &core->ended[place / ENDED_CHUNK];
+    size_t size = ENDED_CHUNK * sizeof **chunk;
+    struct ended *ended;
+
+    if (idmap_reserve(&core->ended_by_id) != E_OK) {
+        return NULL;
+    }
+    if (*chunk == NULL) {
+        *chunk = core->alloc.resize(core->alloc.arg, NULL, size);
+        if (*chunk == NULL) {
+            return NULL;
+        }
+        memset(*chunk, 0, size);
+    }
+    core->ended_count++;
+    ended = &(*chunk)[place % ENDED_CHUNK];
+    if (ended->id != 0) {
+        (void)idmap_remove(&core->ended_by_id, 0, ended->id);
+    }
+    return ended;
 }
 
 void core_remember(struct core *core,
@@ -37,18 +48,10 @@ void core_remember(struct core *core,
 {
     uint64_t id = lease->row.id;
     uint64_t first = lease->row.first_granted_at_ms;
-    struct ended *ended = ended_place(core, id);
+    struct ended *ended = take_place(core);
 
     if (ended == NULL) {
-        size_t size = ENDED_CHUNK * sizeof *ended;
-        void *chunk = core->alloc.resize(core->alloc.arg, NULL, size);
-
-        if (chunk == NULL) {
-            return; /* It is forgotten a little early. */
-        }
-        memset(chunk, 0, size);
-        core->ended[place_of(id) / ENDED_CHUNK] = chunk;
-        ended = ended_place(core, id);
+        return; /* It is forgotten a little early. */
     }
     *ended = (struct ended){
         .id = id,
@@ -59,4 +62,5 @@ void core_remember(struct core *core,
         .class_id = lease->row.class_id,
         .reason = reason,
     };
+    idmap_put(&core->ended_by_id, 0, id, ended);
 }

@@ -79,6 +79,7 @@ void grant_devices(struct core *core,
     lease->row.rung = RUNG_NONE;
     set_flag(lease, CORE_ROW_BYPASSED, is_bypass);
     set_flag(lease, CORE_ROW_UNCHECKED, is_unchecked);
+    set_flag(lease, CORE_ROW_OVERDUE, overdue);
     core->stats.prevented += is_unchecked;
     set_flag(lease, CORE_ROW_ADVISORY,
              is_bypass || is_unchecked || is_defied(core, lease) ||

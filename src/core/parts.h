@@ -293,6 +293,10 @@ void victim_plan(struct core *core,
                  bool may_preempt,
                  struct plan *plan);
 
+/* Return until when @holder, HELD, is not asked to make room for a candidate of
+ * @priority; an instant that may be past. */
+uint64_t victim_safe_until(const struct lease *holder, uint32_t priority);
+
 /* Ask the victims and warm models of the plan just made. */
 void victim_ask(struct core *core, struct device *device, struct lease *lease);
 

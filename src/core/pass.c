@@ -240,23 +240,51 @@ static void offer(struct core *core, struct class *class)
     }
 }
 
-static void finish(struct core *core)
+/* Say whether whoever reserved @device would be in but for VRAM that no lease
+ * has: a stranger's, or what somebody uses beyond his charge. */
+static bool lacks_vram_only(const struct device *device)
+{
+    const struct lease *lease = device->reserver;
+
+    if (device->reservation == DEVICE_OPEN ||
+        device_is_held(device, lease, lease_is_exclusive(lease))) {
+        return false;
+    }
+    return lease_is_exclusive(lease) ? lease_is_sleeper(lease)
+                                     : (uint64_t)device->charged_mib +
+                                               device_need_mib(device, lease) <=
+                                           (uint64_t)device_size_mib(device) +
+                                               device_charge_of(device, lease);
+}
+
+/* Note where VRAM is waited for: there it is measured often. */
+static void note_awaited(struct core *core)
 {
     const struct list *at;
+    uint32_t i;
+
+    for (i = 0; i < core->config.device_count; i++) {
+        core->devices[i].is_awaited = lacks_vram_only(&core->devices[i]);
+    }
+    LIST_EACH (at, &core->states[LEASE_CLEARING]) {
+        uint64_t set = CONTAINER_OF(at, struct lease, state_link)->reserved;
+
+        for (i = 0; i < core->config.device_count; i++) {
+            core->devices[i].is_awaited =
+                core->devices[i].is_awaited || (set & (1ull << i)) != 0;
+        }
+    }
+}
+
+static void finish(struct core *core)
+{
     uint32_t i;
 
     revert(core);
     for (i = 0; i < class_end(core); i++) {
         offer(core, &core->classes[i]);
     }
-    LIST_EACH (at, &core->states[LEASE_CLEARING]) {
-        uint64_t set = CONTAINER_OF(at, struct lease, state_link)->reserved;
-
-        for (i = 0; i < core->config.device_count; i++) {
-            core->devices[i].is_clearing =
-                core->devices[i].is_clearing || (set & (1ull << i)) != 0;
-        }
-    }
+    note_awaited(core);
 }
 
 /* ---- The pass --------------------------------------------------------- */
@@ -273,7 +301,7 @@ void pass_run(struct core *core)
     core->needs_pass = false;
     core->pass_at_ms = CORE_FOREVER;
     for (i = 0; i < core->config.device_count; i++) {
-        core->devices[i].is_clearing = false;
+        core->devices[i].is_awaited = false;
     }
     if (core->waiter_count + core->sleeper_count == 0) {
         return;

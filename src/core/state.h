@@ -22,6 +22,7 @@ enum {
     RESIDENTS_MAX = 16, /* Warm services a device; more count as unleased. */
     HEARS_MS = 2000,    /* A holder that polls is told within this time. */
     OFFER_MS = 5000,    /* Between two offers of the same lease. */
+    TURN_MS = 2000,     /* An overdue waiter's turn, at least: a chunk. */
     ENDED_MS = 60000,   /* An ended lease is remembered so long ... */
     ENDED_CHUNKS = 64,  /* ... in a table of so many chunks ... */
     ENDED_CHUNK = 1024, /* ... of so many places. */
@@ -168,7 +169,7 @@ struct device {
     } reservation;
     uint32_t left_mib;            /* RESERVED: what others may take. */
     const struct lease *reserver; /* Whose reservation it is. */
-    bool is_clearing; /* Reserved by a CLEARING lease (of last pass). */
+    bool is_awaited;              /* VRAM is waited for there (of last pass). */
 };
 
 /* What is remembered of a lease that ended. */
@@ -207,7 +208,9 @@ struct core {
     uint32_t service_capacity;
     struct device devices[CORE_DEVICES_MAX];
     struct ended *ended[ENDED_CHUNKS];
-    struct lease *slab_free; /* Linked through .next. */
+    uint64_t ended_count;     /* Ever: the next place in the ring. */
+    struct idmap ended_by_id; /* (0, id) */
+    struct lease *slab_free;  /* Linked through .next. */
     void **slabs;
     uint32_t slab_count;
     /* Effects of this step, effects_max each. */

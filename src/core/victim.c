@@ -14,10 +14,23 @@ static uint32_t gives_mib(const struct device *device,
                      device->config.residue_mib);
 }
 
+uint64_t victim_safe_until(const struct lease *holder, uint32_t priority)
+{
+    uint32_t run_ms = holder->class->config.min_run_ms;
+
+    if ((holder->row.flags & CORE_ROW_OVERDUE) != 0) {
+        /* Else those it went before would ask it to pause in the very step
+         * that lets it in: they would wait for longer, and it for ever. */
+        return holder->row.granted_at_ms +
+               (run_ms > TURN_MS ? run_ms : (uint64_t)TURN_MS);
+    }
+    return priority == 0 ? 0 : holder->run_at_ms + run_ms;
+}
+
 static bool
 is_victim(struct core *core, const struct lease *holder, uint32_t priority)
 {
-    uint64_t safe_until = holder->run_at_ms + holder->class->config.min_run_ms;
+    uint64_t safe_until = victim_safe_until(holder, priority);
 
     if (holder->row.state != LEASE_HELD ||
         (holder->row.flags & CORE_ROW_PREEMPTIBLE) == 0 ||
@@ -31,7 +44,7 @@ is_victim(struct core *core, const struct lease *holder, uint32_t priority)
         pass_wake(core, core->now_ms + 1);
         return false;
     }
-    if (priority > 0 && core->now_ms < safe_until) {
+    if (core->now_ms < safe_until) {
         pass_wake(core, safe_until);
         return false;
     }

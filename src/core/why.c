@@ -67,11 +67,11 @@ static void bound(const struct lease *holder, struct core_why *out)
 static void blame(const struct core *core,
                   const struct device *device,
                   const struct lease *blocker,
+                  uint32_t priority,
                   enum core_wait wait,
                   struct core_why *out)
 {
-    uint64_t safe_until =
-        blocker->run_at_ms + blocker->class->config.min_run_ms;
+    uint64_t safe_until;
 
     out->wait = wait;
     out->blocker = blocker->row.id;
@@ -89,6 +89,7 @@ static void blame(const struct core *core,
         out->until_ms = blocker->deadline_at_ms;
         break;
     case CORE_WAIT_HOLDER:
+        safe_until = victim_safe_until(blocker, priority);
         out->blocker_hears = lease_can_hear(core, blocker);
         out->blocker_protected = safe_until > core->now_ms;
         if (out->blocker_protected) {
@@ -128,31 +129,33 @@ static const struct lease *frozen_on(const struct device *device)
     return NULL;
 }
 
-/* A holder in the way on @device; false where there is none. */
+/* A holder in the way of somebody of @priority on @device; false where there is
+ * none. */
 static bool why_holder(const struct core *core,
                        const struct device *device,
+                       uint32_t priority,
                        struct core_why *out)
 {
     const struct lease *lease = on_device(device, 1u << LEASE_PAUSING);
 
     if (lease != NULL) {
-        blame(core, device, lease,
+        blame(core, device, lease, priority,
               lease->acked_at_ms == 0 ? CORE_WAIT_PAUSE : CORE_WAIT_VRAM, out);
         return true;
     }
     lease = on_device(device, 1u << LEASE_RECLAIMING);
     if (lease != NULL) {
-        blame(core, device, lease, CORE_WAIT_RECLAIM, out);
+        blame(core, device, lease, priority, CORE_WAIT_RECLAIM, out);
         return true;
     }
     lease = on_device(device, 1u << LEASE_HELD);
     if (lease != NULL) {
-        blame(core, device, lease, CORE_WAIT_HOLDER, out);
+        blame(core, device, lease, priority, CORE_WAIT_HOLDER, out);
         return true;
     }
     lease = frozen_on(device);
     if (lease != NULL) {
-        blame(core, device, lease, CORE_WAIT_FROZEN, out);
+        blame(core, device, lease, priority, CORE_WAIT_FROZEN, out);
         return true;
     }
     return false;
@@ -218,7 +221,7 @@ static void why_device(const struct core *core,
         out->wait = CORE_WAIT_LINGER;
         out->service = device->linger_service;
         out->until_ms = device->linger_until_ms;
-    } else if (!why_holder(core, device, out) &&
+    } else if (!why_holder(core, device, priority, out) &&
                !why_resident(device, lease, out)) {
         if (reserver != NULL && reserver != lease) {
             out->wait = CORE_WAIT_TURN;

@@ -276,7 +276,8 @@ const struct config_key config_keys[] = {
      .offset = CLASS(core.max_wait_ms),
      .max = 24 * HOUR_MS,
      .standard = "0",
-     .help = "who waits longer goes before all others; 0: never"},
+     .help = "who waits longer goes before all others, and is then preempted "
+             "by nobody for min_run, at least 2 s; 0: never"},
     {.path = "classes.*.vram_mib",
      .type = CONFIG_SIZE,
      .offset = CLASS(vram_mib),

@@ -1,5 +1,6 @@
 #include "daemon/grants.h"
 
+#include "core/lease.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
@@ -25,6 +26,18 @@ uint32_t grant_renew_in_ms(const struct daemon *daemon,
         return third_ms;
     }
     return third_ms < RENEW_POLL_MS ? third_ms : RENEW_POLL_MS;
+}
+
+uint64_t grant_expires_in_ms(const struct daemon *daemon,
+                             const struct core_lease_view *view)
+{
+    uint64_t now_ms = driver_now_ms(daemon->driver);
+    uint64_t at_ms = view->expires_at_ms;
+
+    if (view->row.state == LEASE_HELD && view->deadline_at_ms < at_ms) {
+        at_ms = view->deadline_at_ms;
+    }
+    return at_ms > now_ms ? at_ms - now_ms : 0;
 }
 
 uint32_t grant_priority(const struct daemon *daemon, uint32_t class_id)

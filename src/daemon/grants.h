@@ -27,6 +27,12 @@ void grant_fill(const struct daemon *daemon,
 uint32_t grant_renew_in_ms(const struct daemon *daemon,
                            const struct core_lease_view *view);
 
+/* Return how long the lease of @view, which has been granted, lasts unless it
+ * is heard of: less than its TTL where its last stream has closed, or where its
+ * longest hold is over sooner. */
+uint64_t grant_expires_in_ms(const struct daemon *daemon,
+                             const struct core_lease_view *view);
+
 /* Return the priority of a class. */
 uint32_t grant_priority(const struct daemon *daemon, uint32_t class_id);
 

@@ -127,7 +127,6 @@ void cancel_handle(struct daemon *daemon,
 static void send_renewed(void *arg, const struct driver_reply *reply)
 {
     struct daemon *daemon = arg;
-    uint64_t now_ms = driver_now_ms(daemon->driver);
     struct core_lease_view view;
     struct api_control control = {0};
     bool has_control = true;
@@ -148,9 +147,9 @@ static void send_renewed(void *arg, const struct driver_reply *reply)
         has_control = false;
     }
     body = answer_buf(daemon);
-    api_write_renewed(
-        body, view.expires_at_ms > now_ms ? view.expires_at_ms - now_ms : 0,
-        grant_renew_in_ms(daemon, &view), has_control ? &control : NULL);
+    api_write_renewed(body, grant_expires_in_ms(daemon, &view),
+                      grant_renew_in_ms(daemon, &view),
+                      has_control ? &control : NULL);
     (void)answer_json(daemon, reply->conn, 200, body, 0);
 }
 

@@ -49,16 +49,6 @@ static void write_devices(const struct daemon *daemon,
     buf_byte(out, ']');
 }
 
-/* Return when the lease ends unless it is heard of: a holder whose last stream
- * has closed has less than its TTL. */
-static uint64_t life_ends(const struct core_lease_view *view)
-{
-    bool is_sooner = view->row.state == LEASE_HELD &&
-                     view->deadline_at_ms < view->expires_at_ms;
-
-    return is_sooner ? view->deadline_at_ms : view->expires_at_ms;
-}
-
 /* Append the times of @view: since when, how long, until when. */
 static void write_times(const struct daemon *daemon,
                         const struct core_lease_view *view,
@@ -86,7 +76,7 @@ static void write_times(const struct daemon *daemon,
     }
     member_maybe(out, "held_ms", was_granted || has_ended, held_ms);
     member_maybe(out, "expires_in_ms", is_alive && !has_ended,
-                 left(life_ends(view), now_ms));
+                 grant_expires_in_ms(daemon, view));
     member_maybe(out, "deadline_in_ms", is_due && !has_ended,
                  left(view->deadline_at_ms, now_ms));
 }

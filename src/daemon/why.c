@@ -278,7 +278,9 @@ void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out)
     struct search search = {.core = driver_core(daemon->driver),
                             .devices = devices};
     uint64_t now_ms = driver_now_ms(daemon->driver);
-    uint64_t until_ms;
+    const struct core_lease_view *found = &search.found;
+    bool is_held;
+    uint64_t left_ms;
 
     if (reason != NULL) {
         buf_text(out, reason);
@@ -293,16 +295,16 @@ void views_in_the_way(struct daemon *daemon, uint64_t devices, struct buf *out)
                       "others");
         return;
     }
-    until_ms = search.found.row.state == LEASE_HELD
-                   ? search.found.expires_at_ms
-                   : search.found.deadline_at_ms;
+    is_held = found->row.state == LEASE_HELD;
+    left_ms =
+        found->deadline_at_ms > now_ms ? found->deadline_at_ms - now_ms : 0;
     buf_printf(out, "'%s' has it (lease %" PRIu64 ", %s, priority %" PRIu32 ")",
-               names_service_name(daemon->names, search.found.row.service),
-               search.found.row.id,
-               lease_state_name((enum lease_state)search.found.row.state),
-               grant_priority(daemon, search.found.row.class_id));
-    if (until_ms != CORE_FOREVER && until_ms > now_ms) {
-        buf_printf(out, ", for at most %" PRIu64 " ms more unless it renews",
-                   until_ms - now_ms);
+               names_service_name(daemon->names, found->row.service),
+               found->row.id,
+               lease_state_name((enum lease_state)found->row.state),
+               grant_priority(daemon, found->row.class_id));
+    if (left_ms != 0 && found->deadline_at_ms != CORE_FOREVER) {
+        buf_printf(out, ", for at most %" PRIu64 " ms more%s", left_ms,
+                   is_held ? " unless it renews" : "");
     }
 }

@@ -681,6 +681,44 @@ def test_request_renew_and_release(cli):
     assert ended["reason"] == "released"
 
 
+def test_what_a_request_is_given_arrives(cli, coordinator):
+    cli.json("request", "--service", "x", "--priority", "1", "--job", "j",
+             "--metadata", '{"a": [1]}', "--vram", "1GiB", "--ttl", "20s",
+             "--not-preemptible")
+    [lease] = holders(coordinator)
+    assert (lease["service_id"], lease["priority"]) == ("x", 1)
+    assert (lease["job_id"], lease["metadata"]) == ("j", {"a": [1]})
+    assert lease["devices"][0]["vram_mib"] == 1024
+    assert not lease["preemptible"]
+    assert 10000 < lease["expires_in_ms"] <= 20000
+    grant = cli.json("request", "--service", "y", "--vram", "100",
+                     "--priority", "0", "--preemptible")
+    assert coordinator.lease(grant["lease"])["preemptible"]
+
+
+def test_an_error_is_told_with_its_reason(cli, coordinator):
+    grant = cli.json("request", "--service", "x", "--preemptible")
+    name = (str(grant["lease"]), str(grant["token"]))
+    cli.json("renew", *name)
+    assert cli("pause", name[0]).returncode == 0
+    assert cli("ack", "error", *name, "--detail", "no room").returncode == 0
+    until(lambda: holders(coordinator) == [], "it is taken back")
+    assert (f"lease {grant['lease']} cannot pause: no room"
+            in coordinator.log.read_text())
+
+
+def test_serve_is_told_where_to_serve_and_to_keep_its_queue(make, tmp_path):
+    """The command line goes before the configuration."""
+    coordinator = make()
+    coordinator.socket = str(tmp_path / "other.sock")
+    store = tmp_path / "other.db"
+    coordinator.start("--socket", coordinator.socket, "--store", str(store))
+    coordinator.request("x", wait=False, job_id="j")
+    assert store.exists()
+    assert not (coordinator.dir / "queue.db").exists()
+    assert not (coordinator.dir / "run").exists()
+
+
 def test_shell_script_needs_no_json(cli):
     script = f"""set -ae
         eval "$({BINARY} request --service x --watch-pid $$ --shell)"

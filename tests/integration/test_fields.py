@@ -2,7 +2,9 @@
 B1, B2, C5, C6, C10, C12."""
 
 import os
+import re
 import subprocess
+import sys
 
 import pytest
 
@@ -28,13 +30,14 @@ def test_a_large_body_is_refused(coordinator):
 
 @pytest.mark.parametrize("limits, others", [
     ("{waiters: 2}", ["a", "b"]), ("{per_service: 2}", ["x", "x"])])
-def test_a_full_queue_says_when_to_come_back(make, limits, others):
+def test_a_full_queue_takes_nothing_new(make, limits, others):
     coordinator = make(extra=f"limits: {limits}\n").start()
     coordinator.request("holder", priority=0)
     for service in others:
         coordinator.ask(service)
     full = coordinator.request("x")
     assert (full.status, problem(full)) == (429, "queue-full")
+    assert "limits:" in full["detail"]
 
 
 def test_unset_fields_come_from_the_service(make):
@@ -218,3 +221,68 @@ def test_each_problem_has_all_the_fields_of_one(coordinator):
         problem(answer)
         assert answer["status"] == answer.status
         assert answer["title"] and answer["detail"], answer
+
+
+def test_max_hold_ends_a_lease_that_renews(make):
+    """And whoever renews is not told of more time than there is."""
+    coordinator = make(extra="defaults: {max_hold: 2s}\n").start()
+    control = coordinator.control("x")
+    grant = coordinator.request("x")
+    assert 0 < coordinator.renew(grant)["expires_in_ms"] <= 2000
+    until(lambda: coordinator.renew(grant).status != 200, "it is over")
+    refused = coordinator.renew(grant)
+    assert (refused.status, problem(refused)) == (409, "revoked")
+    assert control.expect("revoke")["reason"] == "max_hold"
+
+
+def test_declared_cards_are_granted_on_the_word_of_their_holders(make):
+    coordinator = make(verify="")
+    coordinator.config.write_text(re.sub(
+        "gpus: .*", "gpus: {declared: [24576, 8192]}",
+        coordinator.config.read_text()))
+    coordinator.start()
+    devices = coordinator.status()["devices"]
+    assert [device["capacity_mib"] for device in devices] == [24576, 8192]
+    assert [(device["source"], device["measured"], device["used_mib"])
+            for device in devices] == [("declared", False, None)] * 2
+    grant = coordinator.request("x", device=1)
+    assert grant["guarantee"] == "advisory"
+    assert grant["devices"][0]["vram_mib"] == 8192 - 256
+    coordinator.release(grant)
+    assert coordinator.request("y", device=1, timeout_ms=0).status == 200
+
+
+def test_the_end_of_the_peer_ends_its_lease(coordinator):
+    """C3: `watch_pid` 0 is whoever called, on whatever connection."""
+    script = f"""import json, socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.connect({coordinator.socket!r})
+body = json.dumps({{"service_id": "x", "ttl_ms": 600000, "watch_pid": 0}})
+sock.sendall(("POST /gpu/request HTTP/1.1\\r\\nHost: gpu\\r\\n"
+              f"Content-Length: {{len(body)}}\\r\\n\\r\\n{{body}}").encode())
+assert b" 200 " in sock.recv(4096)
+sock.close()
+print("held", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", script], text=True,
+                          stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as peer:
+        assert peer.stdout.readline() == "held\n"
+        [lease] = coordinator.status()["holders"]
+        assert lease["state"] == "held"
+        peer.kill()
+    until(lambda: coordinator.lease(lease["lease"])["state"] == "ended",
+          "the lease ends with its peer")
+
+
+def test_each_503_says_when_to_come_back(coordinator):
+    coordinator.request("holder", priority=0)
+    late = coordinator.request("x", timeout_ms=0)
+    coordinator.admin("drain")
+    answers = [late, coordinator.request("x"), coordinator.get("/readyz")]
+    assert [problem(answer) for answer in answers] == [
+        "wait-timeout", "draining", "draining"]
+    for answer in answers:
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0

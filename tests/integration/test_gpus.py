@@ -4,8 +4,10 @@ What stands in for them: the library of tests/unit/device/standin_nvml.c for
 NVIDIA's driver, and a directory that imitates /sys and /proc for AMD's.
 """
 
+import ctypes
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import zlib
@@ -128,3 +130,76 @@ def test_a_card_that_is_lost_at_the_start_is_left_out_and_named(daemon):
             daemon.call("GET", "/gpu/status")[1]["devices"]] == [
                 f"GPU-{daemon.home.name}-1"]
     assert "GPU 0 is left out" in daemon.log.read_text()
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+IN_OPEN = 0x20
+
+
+class Opens:
+    """How often each of some directories was opened, since the last look."""
+
+    def __init__(self, directories):
+        self.fd = LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert self.fd >= 0
+        self.counts = {LIBC.inotify_add_watch(
+            self.fd, os.fsencode(path), IN_OPEN): 0 for path in directories}
+
+    def look(self):
+        """Return the counts, in the order of the directories."""
+        try:
+            data = os.read(self.fd, 1 << 20)
+        except BlockingIOError:
+            data = b""
+        at = 0
+        while at < len(data):
+            watch, _, _, size = struct.unpack_from("iIII", data, at)
+            at += 16 + size
+            if size == 0:  # The directory itself.
+                self.counts[watch] += 1
+        return list(self.counts.values())
+
+    def close(self):
+        os.close(self.fd)
+
+
+@pytest.mark.parametrize("whose", ["a warm model's", "a stranger's"])
+def test_c1_a_card_that_is_waited_for_is_measured_more_often(make, whose):
+    """Every 10 to 20 ms where VRAM is waited for, else once a second: 50 to 100
+    samples for one; a machine with other things to do may be late."""
+    one = make(gpus="[24576, 24576]", verify="settle_ms: 10min\n")
+    directories = [one.gpu / "0", one.gpu / "1"]
+    for directory in directories:
+        directory.mkdir(parents=True)
+    one.start()
+    if whose == "a warm model's":
+        work = one.request("asr", device=0, vram_mib=16000)
+    # Who speaks for several services is nobody's parent: it has a stranger.
+    spoken = [one.control(name) for name in ("a", "b")]
+    stranger = subprocess.Popen(["sleep", "1000"])
+    user = str(os.getpid() if whose == "a warm model's" else stranger.pid)
+    put(one.gpu / "0", user, "16000")
+    until(lambda: one.status()["devices"][0]["used_mib"] == 16000, "measured")
+    if whose == "a warm model's":
+        one.release(work)
+    opens = Opens(directories)
+
+    def while_the_other_is_measured_twice():
+        before = opens.look()
+        until(lambda: opens.look()[1] >= before[1] + 2, "it is measured")
+        return opens.look()[0] - before[0]
+
+    try:
+        assert 1 <= while_the_other_is_measured_twice() <= 4
+        chat = one.ask("gemma", device=0, vram_mib=16000, priority=0)
+        assert 2 * 20 <= while_the_other_is_measured_twice() <= 2 * 100
+        put(one.gpu / "0", user, "0")
+        one.release(chat.result())
+        while_the_other_is_measured_twice()  # Until it is at rest.
+        assert 1 <= while_the_other_is_measured_twice() <= 4
+    finally:
+        opens.close()
+        for stream in spoken:
+            stream.close()
+        stranger.kill()
+        stranger.wait()

@@ -1,5 +1,8 @@
 """Requests and releases over HTTP: B1, B2, B3, C3, C5, C6, C10."""
 
+import json
+import re
+import socket
 import subprocess
 import threading
 
@@ -26,6 +29,38 @@ def test_b2_release_by_lease_and_token(coordinator):
     assert answer["state"] == "ended"
     assert answer["reason"] == "released"
     assert coordinator.release(grant).status == 200  # For a minute.
+
+
+def test_b2_release_by_service_alone_also_while_it_pauses_or_is_paused(
+        coordinator):
+    """A waiter of the same service does not make it ambiguous."""
+    for is_paused in (False, True):
+        control = coordinator.control("x")
+        work = coordinator.request("x", priority=2)
+        chat = coordinator.ask("gemma", priority=0)
+        later = coordinator.request("x", priority=2, job_id="later",
+                                    wait=False)
+        control.expect("pause")
+        if is_paused:
+            coordinator.ack(work, "paused")
+            chat.result()
+        state = coordinator.lease(work["lease"])["state"]
+        assert state == ("paused" if is_paused else "pausing")
+        ended = coordinator.post("/gpu/release", service_id="x")
+        assert ended.status == 200
+        assert coordinator.lease(work["lease"])["reason"] == "released"
+        coordinator.post("/gpu/cancel", lease=later["lease"])
+        coordinator.release(chat.result())
+        control.close()
+
+
+def test_a_release_says_how_long_it_was_held(coordinator):
+    grant = coordinator.request("x")
+    until(lambda: coordinator.lease(grant["lease"])["held_ms"] > 20,
+          "it is held for a while")
+    first = coordinator.release(grant)
+    assert first["held_ms"] > 20
+    assert coordinator.release(grant).json == first.json
 
 
 def test_b2_release_by_service_alone(coordinator):
@@ -74,6 +109,9 @@ def test_timeout_says_who_was_in_the_way(coordinator):
     late = coordinator.request("late", priority=0, timeout_ms=50)
     assert (late.status, problem(late)) == (503, "wait-timeout")
     assert "'holder' has it" in late["detail"]
+    most = re.search(r"for at most (\d+) ms more", late["detail"])
+    assert 20000 < int(most[1]) <= 30000
+    assert int(late.headers["Retry-After"]) > 0
 
 
 def test_timeout_keeps_the_place_of_a_job(coordinator):
@@ -127,6 +165,26 @@ def test_waiter_that_hangs_up_leaves_the_queue(coordinator):
     until(lambda: coordinator.status()["waiting"] == 1, "it has left")
     coordinator.release(holder)
     assert next_one.result().status == 200
+
+
+def test_a_grant_that_cannot_be_written_is_undone_at_once(coordinator):
+    """Guarantee 7: its client reads no more, though it has not gone; the next
+    one does not wait for its TTL of ten minutes."""
+    holder = coordinator.request("holder", priority=0)
+    body = json.dumps({"service_id": "deaf", "ttl_ms": 600000})
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.connect(coordinator.socket)
+        deaf.shutdown(socket.SHUT_RD)
+        deaf.sendall(f"POST /gpu/request HTTP/1.1\r\nHost: gpu\r\n"
+                     f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        until(lambda: coordinator.status()["waiting"] == 1, "it waits")
+        lease = coordinator.status()["waiters"][0]["lease"]
+        next_one = coordinator.ask("next")
+        coordinator.release(holder)
+        assert next_one.result().status == 200
+    view = coordinator.lease(lease)
+    assert (view["state"], view["reason"]) == ("ended", "released")
+    assert view["token"] < next_one.result()["token"]
 
 
 def test_cancel_ends_a_wait(coordinator):

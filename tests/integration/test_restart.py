@@ -1,6 +1,7 @@
 """Restart without a false grant: C7, C6, and what must not be lost."""
 
 import signal
+import time
 
 import pytest
 
@@ -153,3 +154,47 @@ def test_a_bad_configuration_ends_with_status_2(make):
     assert coordinator.spawn().wait(LIMIT_S) == 2
     log = coordinator.log.read_text()
     assert "gpucoord.yaml:1:" in log and "gpucoord.yaml:2:" in log
+
+
+def test_a_suspended_coordinator_lets_nobody_oversleep(coordinator):
+    """Guarantee 4: a laptop that was closed wakes up with its leases; the
+    lateness counts from the first deadline that was missed."""
+    short = coordinator.request("short", vram_mib=100, ttl_ms=1000)
+    long = coordinator.request("long", vram_mib=100, ttl_ms=4000)
+    woken_at = time.monotonic() + 5
+    coordinator.process.send_signal(signal.SIGSTOP)
+    until(lambda: time.monotonic() > woken_at, "both are past their TTL")
+    coordinator.process.send_signal(signal.SIGCONT)
+    until(lambda: coordinator.lease(short["lease"])["state"] == "ended",
+          "what had expired before has")
+    assert coordinator.lease(long["lease"])["state"] == "held"
+    assert coordinator.renew(long).status == 200
+    assert "ms late: all deadlines move by it" in coordinator.log.read_text()
+
+
+def test_a_waiter_without_a_job_is_not_stored(coordinator):
+    """Nobody could come back for it."""
+    coordinator.request("holder", priority=0)
+    coordinator.ask("x")
+    coordinator.ask("x", job_id="j")
+    restart(coordinator, True)
+    status = coordinator.status()
+    assert [lease["job_id"] for lease in status["waiters"]] == ["j"]
+    assert (status["waiting"], status["away"]) == (0, 1)
+
+
+def test_renewals_write_nothing(coordinator):
+    """A hundred holders that renew must not wear out the disk."""
+    grant = coordinator.request("x")
+    files = sorted(coordinator.dir.glob("queue.db*"))
+
+    def written():
+        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns)
+                for file in files]
+
+    before = written()
+    for _ in range(100):
+        assert coordinator.renew(grant).status == 200
+    assert written() == before
+    coordinator.release(grant)
+    assert written() != before

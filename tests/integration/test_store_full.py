@@ -51,6 +51,7 @@ def test_full_disk_refuses_new_tasks_and_takes_releases(make, small):
 
     answer = until(refused, "refused")
     assert problem(answer) == "store-full"
+    assert "Retry-After" in answer.headers
     assert coordinator.get("/readyz").status == 503
     assert coordinator.status()["store"] == "store-full"
     for grant in held:

@@ -1,7 +1,10 @@
 """What a service hears on its control stream, and what a stream is worth:
 B5, C4, guarantee 7."""
 
-from conftest import Stream, until
+import select
+import socket
+
+from conftest import LIMIT_S, Stream, until
 
 
 def test_c4_a_warm_model_is_asked_to_unload(make):
@@ -93,3 +96,99 @@ def test_an_unattended_job_is_offered_and_not_granted_into_the_void(
     assert coordinator.lease(lease)["state"] == "away"
     grant = coordinator.request("x", job_id="j")
     assert (grant.status, grant["lease"]) == (200, lease)
+
+
+class SlowReader:
+    """A stream of Server-Sent Events whose reader stops after its first
+    event."""
+
+    def __init__(self, coordinator, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(LIMIT_S)
+        self.sock.connect(coordinator.socket)
+        self.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: gpu\r\n\r\n".encode())
+        self.hangup = select.poll()
+        self.hangup.register(self.sock, 0)  # Only whether it was closed.
+
+    def first_id(self):
+        """Read until there is a whole event; return its id."""
+        text = ""
+        while not text.endswith("\n\n") or "\nid: " not in text:
+            text += self.sock.recv(1).decode()
+        return text.split("\nid: ")[1].split("\n")[0]
+
+    def is_dropped(self):
+        return self.hangup.poll(0) != []
+
+
+def test_a_reader_that_does_not_read_is_dropped_and_told_when_it_returns(
+        coordinator):
+    """What it missed is more than is kept, so it begins anew; who reads is not
+    disturbed by it."""
+    good = Stream(coordinator, "/gpu/events")
+    until(lambda: good.reply is not None, "the stream opens")
+    slow = SlowReader(coordinator, "/gpu/events")
+
+    def turn():
+        coordinator.release(coordinator.request("x"))
+        return slow.is_dropped()
+
+    turn()
+    last = slow.first_id()
+    until(turn, "it is dropped")
+    newest = coordinator.status()["stats"]["grants_total"]
+    again = Stream(coordinator, "/gpu/events", headers={"Last-Event-ID": last})
+    again.expect("reset")
+    assert again.names()[0] == "reset"
+    coordinator.request("x")
+    assert again.expect("grant", after=1)["service_id"] == "x"
+    until(lambda: good.names().count("grant") == newest + 1,
+          "who reads has it all")
+    numbers = [int(event["id"].rpartition("-")[2])
+               for event in list(good.events)]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    slow.sock.close()
+
+
+def test_a_service_that_does_not_read_hears_of_its_lease_when_it_returns(
+        coordinator):
+    slow = SlowReader(coordinator, "/gpu/control/x")
+    until(lambda: (coordinator.release(coordinator.request("x")),
+                   slow.is_dropped())[1], "it is dropped")
+    grant = coordinator.request("x")
+    again = coordinator.control("x")
+    assert again.expect("grant")["token"] == grant["token"]
+    slow.sock.close()
+
+
+def test_a_stream_begins_with_the_grant_or_resume_of_each_live_lease(
+        coordinator):
+    one = coordinator.request("x", vram_mib=1000)
+    two = coordinator.request("x", vram_mib=1000)
+    first = coordinator.control("x")
+    until(lambda: len(first.events) == 2, "both are told")
+    assert first.names() == ["grant", "grant"]
+    assert {event["data"]["token"] for event in first.events} == {
+        one["token"], two["token"]}
+    assert first.events[0]["data"]["devices"] == one["devices"]
+    assert coordinator.admin("pause", lease=one["lease"]).status == 200
+    coordinator.ack(one, "paused")
+    coordinator.admin("resume", lease=one["lease"])
+    resume = first.expect("resume")
+    second = coordinator.control("x")
+    assert second.expect("resume")["token"] == resume["token"]
+    assert sorted(second.names()) == ["grant", "resume"]
+
+
+def test_a_job_whose_place_is_kept_is_offered_on_its_services_stream(
+        coordinator):
+    """Its 503 has come; the stream says when it is worth asking again."""
+    control = coordinator.control("x")
+    holder = coordinator.request("holder", priority=0)
+    late = coordinator.request("x", job_id="j", timeout_ms=50)
+    assert late.status == 503
+    lease = coordinator.status()["waiters"][0]["lease"]
+    coordinator.release(holder)
+    assert control.expect("offer") == {"lease": lease, "job_id": "j"}
+    assert coordinator.lease(lease)["state"] == "away"
+    assert coordinator.request("x", job_id="j")["lease"] == lease

@@ -5,7 +5,9 @@ A check that passes on everything would go unnoticed for good.
 
 import importlib.machinery
 import importlib.util
+import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -164,3 +166,129 @@ def test_a_broken_promise_in_a_history_is_noticed(broken):
     history.grants.append(module.Grant(*broken))
     with pytest.raises(module.Fault):
         module.check_grants(history)
+
+
+# What script/run calls, and what it finds there.
+STANDINS = {
+    "script/bootstrap": "echo bootstrap $*",
+    "bin/ninja": "echo built $3",
+    "bin/cat": """case "$*" in
+*/pci/*) [ -n "$NVIDIA" ] && echo 0x10de; exit 0 ;;
+*) exec /bin/cat "$@" ;;
+esac""",
+    "build/src/cli/gpucoord": "echo gpucoord $*",
+}
+
+
+def run_script(tree, *arguments, **env):
+    """Run script/run in @tree, where all that it calls is a stand-in; return
+    what these were called with."""
+    for name, text in {**STANDINS, "build/build.ninja": ""}.items():
+        file = tree / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+    shutil.copy(ROOT / "script/run", tree / "script/run")
+    done = subprocess.run(
+        [str(tree / "script/run"), *arguments], text=True, check=True,
+        capture_output=True, env={
+            "PATH": f"{tree}/bin:{os.environ['PATH']}", "NVIDIA": "",
+            "XDG_CONFIG_HOME": str(tree / "config"), **env})
+    return done.stdout.splitlines()
+
+
+HAS_CARD = any(os.path.exists(path) for path in (
+    "/dev/nvidiactl", "/dev/dxg", "/etc/gpucoord/gpucoord.yaml")) or any(
+        pathlib.Path("/sys/class/drm").glob("card*/device/mem_info_vram_total"))
+
+
+@pytest.mark.skipif(HAS_CARD, reason="this machine has a card, or a "
+                    "configuration")
+def test_a_machine_without_a_card_is_served_a_simulated_one(tmp_path):
+    """And what is needed to build is all that is installed."""
+    assert run_script(tmp_path) == [
+        "bootstrap build", "built src/cli/gpucoord",
+        "gpucoord serve --gpus simulated"]
+
+
+def test_a_machine_with_an_nvidia_card_is_never_served_a_simulated_one(
+        tmp_path):
+    """Nor where its driver is missing, as here: that is worth an error."""
+    assert run_script(tmp_path, NVIDIA="1")[-1] == "gpucoord serve"
+
+
+def test_who_says_what_to_serve_is_obeyed(tmp_path):
+    said = run_script(tmp_path, "-y", "--config", "x")
+    assert said == ["bootstrap build -y", "built src/cli/gpucoord",
+                    "gpucoord serve --config x"]
+    config = tmp_path / "config/gpucoord/gpucoord.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("")
+    assert run_script(tmp_path)[-1] == "gpucoord serve"
+
+
+def test_no_server_is_installed_to_build_or_test():
+    """What a benchmark is held against is a benchmark's alone."""
+    text = (ROOT / "script/bootstrap").read_text()
+    lists = dict(re.findall(r"^(\w+)_packages='(.*?)'", text,
+                            re.MULTILINE | re.DOTALL))
+    assert set(lists) == {"build", "test", "bench"}
+    for name in ("build", "test"):
+        for package in lists[name].split():
+            assert not re.search("redis|beanstalk|postgres|sql.*server|-server",
+                                 package), package
+    services = re.search(r"^bench_services='(.*?)'", text, re.MULTILINE)[1]
+    assert {name + ".service" for name in lists["bench"].split()} == set(
+        services.split())
+
+
+def test_a_failure_of_the_simulator_is_told_with_its_seed_and_made_short():
+    """C14: three grants need few steps; the rest is left out of the trace."""
+    binary = pathlib.Path(os.environ.get(
+        "GPUCOORD_BIN", ROOT / "build/src/cli/gpucoord")).resolve()
+    build = pathlib.Path(os.environ.get("GPUCOORD_BUILD", binary.parents[2]))
+    program = build / "tests/sim/sim_main"
+    if not program.exists():
+        pytest.skip("this build has no simulator")
+    done = subprocess.run(
+        [str(program), "--profile", "plain", "--seed", "7", "--events", "500",
+         "--fail-at", "3"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "FAILED: --profile plain --seed 7 --events 500, at step " \
+        in done.stdout
+    kept = int(re.search(r"^(\d+) of its steps are enough:$", done.stdout,
+                         re.MULTILINE)[1])
+    assert 3 <= kept <= 12
+    assert "3 grants" in done.stderr
+    trace = [line for line in done.stderr.splitlines()
+             if line.startswith("         grant lease ")]
+    assert len(trace) == 3, done.stderr
+
+
+PURE = "int core_{name}(void);\nint core_{name}(void)\n{{\n    return 0;\n}}\n"
+IMPURE = ("long time(long *);\nlong core_{name}(void);\n"
+          "long core_{name}(void)\n{{\n    return time(0);\n}}\n")
+
+
+@pytest.mark.parametrize("text, status", [(PURE, 0), (IMPURE, 1)])
+def test_a_core_that_looks_at_the_clock_is_noticed(tree, text, status):
+    """The name of the member and of what it asks for are said."""
+    for library, names, source in (
+            ("src/core/libcore.a", ["pass"], text),
+            ("src/base/libbase.a", ["heap", "idmap", "rank"], PURE)):
+        archive = tree / "build" / library
+        archive.parent.mkdir(parents=True)
+        for name in names:
+            file = archive.parent / f"{name}.c"
+            file.write_text(source.format(name=name))
+            subprocess.run(["cc", "-c", "-o", f"{file}.o", str(file)],
+                           check=True)
+        subprocess.run(["ar", "rc", str(archive),
+                        *(f"{archive.parent}/{name}.c.o" for name in names)],
+                       check=True)
+    done = subprocess.run(
+        [str(tree / "tools/check-core-pure"), str(tree / "build")],
+        capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert ("pass.c.o imports time" in said) == (status == 1)

@@ -96,6 +96,53 @@ def test_the_configuration_counts(tmp_path):
     assert kept["chatbot"]["waited"] < plain["chatbot"]["waited"] - 50
 
 
+def last_job(tmp_path, trace, *options):
+    """Simulate requests; return (how long the last waited, how long it
+    held)."""
+    file = tmp_path / "one.csv"
+    file.write_text(trace, encoding="utf-8")
+    _, _, [*_, job] = result("simulate", tmp_path, "--trace", file, "--seed", 0,
+                         *options)
+    return (job["granted_ms"] - job["submitted_ms"],
+            job["ended_ms"] - job["granted_ms"])
+
+
+def test_tokens_cost_what_is_said(tmp_path):
+    azure = ("TIMESTAMP,ContextTokens,GeneratedTokens\n"
+             "2023-11-16 18:15:46.6805900,1000,100\n")
+    alone = ("--background", "none", "--load", "0")
+    assert last_job(tmp_path, azure, *alone, "--prompt-us", 1000,
+                    "--generated-us", 20000) == (0, 3000)
+    assert last_job(tmp_path, azure, *alone, "--prompt-us", 2000,
+                    "--generated-us", 10000) == (0, 3000)
+    assert last_job(tmp_path, azure, *alone, "--prompt-us", 4000,
+                    "--generated-us", 10000, "--class", "voice") == (0, 5000)
+
+
+def test_a_model_takes_its_time_to_come_and_to_go(tmp_path):
+    """Nobody can wait for less than what the job before it needs to leave."""
+    chat = "at_ms,class,work_ms\n0,chatbot,1\n20000,chatbot,1000\n"
+    work = ("--background", "transcription", "--job", "10min", "--chunk", "1s",
+            "--load", "2s")
+    waited, held = last_job(tmp_path, chat, *work, "--offload", "500ms")
+    assert held == 3000
+    later, held = last_job(tmp_path, chat, *work, "--offload", "2500ms")
+    assert (later - waited, held) == (2000, 3000)
+
+
+def test_a_backlog_waits_for_itself(tmp_path):
+    chat = "at_ms,class,work_ms\n0,chatbot,1\n100000,chatbot,1000\n"
+    file = tmp_path / "late.csv"
+    file.write_text(chat, encoding="utf-8")
+    waits = []
+    for backlog in (1, 3):
+        classes, _, _ = result(
+            "simulate", tmp_path, "--trace", file, "--seed", 0, "--background",
+            "summarization", "--job", "10s", "--backlog", backlog)
+        waits.append(classes["summarization"]["wait_ms"]["p50"])
+    assert waits[0] == 0 and waits[1] >= 20000, waits
+
+
 @pytest.mark.parametrize("options, said", [
     ([], "--trace is missing"),
     (["--trace", "absent.csv"], "cannot open 'absent.csv'"),

@@ -78,6 +78,7 @@ struct ref_lease {
     bool durable;
     bool by_connection;
     bool operator_paused;
+    bool is_turn; /* Let in as overdue. */
 };
 
 struct ref_device {

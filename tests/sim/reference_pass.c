@@ -370,6 +370,7 @@ static bool try_grant(struct ref *ref,
         ref->last_was_overdue = candidate->is_overdue;
     }
     grant(ref, lease, devices);
+    lease->is_turn = candidate->is_overdue;
     return true;
 }
 
@@ -693,6 +694,7 @@ static void let_in(struct ref *ref)
             ref->last_was_overdue = false;
         }
         grant(ref, lease, devices);
+        lease->is_turn = false;
     }
 }
 

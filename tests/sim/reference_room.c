@@ -313,10 +313,16 @@ static bool is_victim(const struct ref *ref,
 {
     uint32_t priority = ref_priority(ref, candidate);
     uint32_t min_run = ref->classes[holder->class_id].min_run;
+    /* An overdue waiter's turn lasts a while, whoever comes. */
+    uint32_t turn = min_run > 2000 ? min_run : 2000;
+    bool has_run =
+        holder->is_turn
+            ? ref->now - holder->granted_at >= turn
+            : priority == 0 || ref->now - holder->runs_since >= min_run;
 
     return holder->state == REF_HELD && holder->preemptible &&
            can_hear(ref, holder) && ref_priority(ref, holder) > priority &&
-           (priority == 0 || ref->now - holder->runs_since >= min_run);
+           has_run;
 }
 
 /* Warm models of others that were not told to unload, or still have time. */

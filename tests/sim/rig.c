@@ -566,6 +566,19 @@ static void check_rung(struct rig *rig, const struct core_message *message)
     }
 }
 
+/* Whoever was let in as overdue has its turn: nobody else makes it go (C9). */
+static void check_turn(const struct rig *rig,
+                       const struct core_message *message)
+{
+    const struct core_lease_row *row = rig_row(rig, message->lease);
+
+    if (row != NULL && (row->flags & CORE_ROW_OVERDUE) != 0 &&
+        rig->now_ms - row->granted_at_ms < 2000) {
+        rig_fail(rig, "lease %llu is to go before its turn is over",
+                 (unsigned long long)message->lease);
+    }
+}
+
 static void check_messages(struct rig *rig,
                            const struct core_effects *effects,
                            uint64_t token_before)
@@ -599,10 +612,18 @@ static void check_messages(struct rig *rig,
         case CORE_MSG_RUNG:
             check_rung(rig, message);
             break;
-        case CORE_MSG_OFFER:
         case CORE_MSG_PAUSE:
-        case CORE_MSG_UNLOAD:
+            if (message->requester != 0) {
+                check_turn(rig, message);
+            }
+            break;
         case CORE_MSG_REVOKE:
+            if (message->reason == CORE_REASON_PREEMPTED) {
+                check_turn(rig, message);
+            }
+            break;
+        case CORE_MSG_OFFER:
+        case CORE_MSG_UNLOAD:
         case CORE_MSG_SHUTDOWN:
         case CORE_MSG_STOPPED:
         case CORE_MESSAGES:

@@ -306,6 +306,55 @@ static void c9_a_reservation_stays_where_it_is(void **state)
     stage_close(&stage);
 }
 
+/* C9: whoever is let in because it waited for too long has its turn, before
+ * the chat that it went before asks it to go: else each would be let in, asked
+ * in the same step, and wait behind all chats again. */
+static void c9_an_overdue_waiter_has_its_turn(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t first;
+    uint64_t files;
+
+    (void)state;
+    stage_config(&config);
+    config.classes[3].max_wait_ms = 1000;
+    stage_open(&stage, &config);
+    stage_stream(&stage, "files", true);
+    first =
+        stage_ask(&stage, "chat", (struct core_request){.class_id = CHATBOT});
+    (void)stage_ask(&stage, "chat", (struct core_request){.class_id = CHATBOT});
+    files = stage_ask(&stage, "files",
+                      (struct core_request){.class_id = SUMMARIZATION,
+                                            .is_preemptible = true});
+    stage_wait(&stage, 1000);
+    stage_release(&stage, first);
+    stage_ack(&stage, files, CORE_ACK_RESUMED, 0);
+    stage_wait(&stage, 2500);
+    stage_ack(&stage, files, CORE_ACK_PAUSED, 0);
+    stage_expect(
+        &stage,
+        "[     0] files opens a stream\n"
+        "[     0] chat asks -> lease 1\n"
+        "          chat lease 1 granted, token 2, gpu 0, 24320 MiB\n"
+        "[     0] chat asks -> lease 3\n"
+        "          chat lease 3 queued\n"
+        "[     0] files asks -> lease 4\n"
+        "          files lease 4 queued\n"
+        "[  1000] chat releases lease 1\n"
+        "          chat lease 1 ended (released)\n"
+        "          files lease 4 granted, token 5, gpu 0, 24320 MiB\n"
+        "[  1000] files has resumed lease 4\n"
+        "[  3000] time\n"
+        "          files lease 4 asked to pause by 13000, for lease 3, 23720 "
+        "MiB\n"
+        "          chat lease 3 clearing\n"
+        "[  3500] files has paused lease 4\n"
+        "          chat lease 3 granted, token 6, gpu 0, 24320 MiB\n"
+        "          files lease 4 paused\n");
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +364,7 @@ int main(void)
         cmocka_unit_test(b5_samples_settle_acks_in_their_order),
         cmocka_unit_test(c4_an_end_that_leaves_nothing_starts_no_settle_time),
         cmocka_unit_test(c9_a_reservation_stays_where_it_is),
+        cmocka_unit_test(c9_an_overdue_waiter_has_its_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

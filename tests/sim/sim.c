@@ -361,6 +361,9 @@ static void step(struct run *run, uint64_t number)
     if (number % REPLAY_EVERY == 0) {
         rig_check_replay(&run->rig);
     }
+    if (run->sim->fails_at != 0 && run->rig.grants >= run->sim->fails_at) {
+        rig_fail(&run->rig, "%llu grants", (unsigned long long)run->rig.grants);
+    }
 }
 
 /* Nothing new comes, and everybody behaves: all must come to an end, and

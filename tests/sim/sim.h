@@ -19,6 +19,8 @@ struct sim {
     struct fault *fault;  /* The core's allocator; NULL = the C library's. */
     const char **failure; /* What was wrong, as rig_fail()'s; NULL. */
     uint64_t *step;       /* Is kept at the present step; NULL = nobody asks. */
+    uint64_t fails_at;    /* So many grants are called a failure, to see what
+                             is said of one; 0 = none is. */
 };
 
 struct sim_result {

@@ -175,7 +175,8 @@ static int usage(void)
     size_t i;
 
     (void)fputs("usage: sim_main [--profile NAME] [--seed N] [--seeds N] "
-                "[--events N] [--seconds N] [--no-shorten]\nprofiles:",
+                "[--events N] [--seconds N] [--no-shorten] [--fail-at GRANTS]\n"
+                "profiles:",
                 stderr);
     for (i = 0; sim_profile_at(i) != NULL; i++) {
         (void)fprintf(stderr, " %s", sim_profile_at(i)->name);
@@ -192,6 +193,7 @@ struct plan {
     uint64_t events;
     bool is_terse;    /* A failing run is not made shorter. */
     uint64_t seconds; /* More seeds until these are over; 0 = no. */
+    uint64_t fails_at;
 };
 
 static bool read_options(int argc, char **argv, struct plan *plan)
@@ -203,6 +205,7 @@ static bool read_options(int argc, char **argv, struct plan *plan)
         {"events", required_argument, NULL, 'e'},
         {"seconds", required_argument, NULL, 't'},
         {"no-shorten", no_argument, NULL, 'x'},
+        {"fail-at", required_argument, NULL, 'f'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -226,6 +229,9 @@ static bool read_options(int argc, char **argv, struct plan *plan)
             break;
         case 'x':
             plan->is_terse = true;
+            break;
+        case 'f':
+            plan->fails_at = strtoull(optarg, NULL, 10);
             break;
         case 't':
             plan->seconds = strtoull(optarg, NULL, 10);
@@ -253,7 +259,8 @@ int main(int argc, char **argv)
         for (i = 0; sim_profile_at(i) != NULL; i++) {
             struct sim sim = {.profile = sim_profile_at(i),
                               .seed = plan.seed + done,
-                              .steps = plan.events};
+                              .steps = plan.events,
+                              .fails_at = plan.fails_at};
 
             if ((plan.only == NULL || plan.only == sim.profile) &&
                 !run_one(sim, !plan.is_terse)) {

@@ -249,6 +249,50 @@ static void only_the_newest_token_speaks(void **state)
     assert_true(((struct fixture *)*state)->effects.is_repeat);
 }
 
+static uint64_t expires_at(struct fixture *fixture, uint64_t lease)
+{
+    struct core_lease_view view;
+
+    assert_int_equal(core_lease_view(fixture->core, lease, &view), E_OK);
+    return view.expires_at_ms;
+}
+
+/* C4: a holder that missed its resume learns of it by renewing with the token
+ * that it has, and by nothing else; it gains no time by that. */
+static void the_token_before_renews_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_event renew = {.type = CORE_RENEW};
+    struct core_event admin = {.type = CORE_ADMIN};
+    struct core_lease_view view;
+    uint64_t token;
+    uint64_t lease = hold(fixture, &token);
+    uint64_t before_ms;
+
+    renew.renew.lease = lease;
+    renew.renew.token = token;
+    admin.admin.lease = lease;
+    assert_int_equal(feed(fixture, renew), E_OK); /* It can hear. */
+    admin.admin.action = CORE_PAUSE;
+    assert_int_equal(feed(fixture, admin), E_OK);
+    assert_int_equal(feed(fixture, ack(lease, token, CORE_ACK_PAUSED)), E_OK);
+    admin.admin.action = CORE_RESUME;
+    assert_int_equal(feed(fixture, admin), E_OK);
+    assert_int_equal(core_lease_view(fixture->core, lease, &view), E_OK);
+    assert_int_equal(view.row.state, LEASE_HELD);
+    assert_true(view.row.token > token);
+    fixture->now_ms += 1000;
+    before_ms = expires_at(fixture, lease);
+    assert_int_equal(feed(fixture, renew), E_OK);
+    assert_true(fixture->effects.is_repeat);
+    assert_int_equal(expires_at(fixture, lease), before_ms);
+    refuses(fixture, release(lease, token), E_STALE);
+    refuses(fixture, ack(lease, token, CORE_ACK_RESUMED), E_STALE);
+    renew.renew.token = view.row.token;
+    assert_int_equal(feed(fixture, renew), E_OK);
+    assert_int_equal(expires_at(fixture, lease), before_ms + 1000);
+}
+
 static void what_was_taken_back_is_revoked(void **state)
 {
     struct core_event event = {.type = CORE_ADMIN};
@@ -320,6 +364,45 @@ static void what_ended_otherwise_has_ended(void **state)
     assert_int_equal(feed(*state, release(renew.renew.lease, token)), E_OK);
     refuses(*state, renew, E_ENDED);
     refuses(*state, ack(renew.renew.lease, token, CORE_ACK_PAUSED), E_ENDED);
+}
+
+/* A release whose answer was lost is sent again. */
+static void ended_leases_are_remembered_for_a_minute(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t token;
+    uint64_t lease = hold(fixture, &token);
+
+    assert_int_equal(feed(fixture, release(lease, token)), E_OK);
+    fixture->now_ms += 59999;
+    assert_int_equal(feed(fixture, release(lease, token)), E_OK);
+    assert_true(fixture->effects.is_repeat);
+    fixture->now_ms += 1;
+    refuses(fixture, release(lease, token), E_NOT_FOUND);
+}
+
+/* So many, however many numbers went to tokens. */
+static void the_last_65536_ended_leases_are_remembered(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t token;
+    uint64_t token_first;
+    uint64_t first;
+    int i;
+
+    assert_int_equal(feed(fixture, numbers(1000000)), E_OK);
+    first = hold(fixture, &token_first);
+    assert_int_equal(feed(fixture, release(first, token_first)), E_OK);
+    for (i = 1; i < 65536; i++) {
+        uint64_t lease = hold(fixture, &token);
+
+        assert_int_equal(feed(fixture, release(lease, token)), E_OK);
+    }
+    assert_int_equal(feed(fixture, release(first, token_first)), E_OK);
+    first = hold(fixture, &token);
+    assert_int_equal(feed(fixture, release(first, token)), E_OK);
+    refuses(fixture, release(1, token_first), E_NOT_FOUND);
+    assert_int_equal(feed(fixture, release(first, token)), E_OK);
 }
 
 static void states_that_do_not_allow_it(void **state)
@@ -539,9 +622,12 @@ int main(void)
         STEP_TEST(a_job_keeps_its_terms),
         STEP_TEST(unknown_leases_are_not_found),
         STEP_TEST(only_the_newest_token_speaks),
+        STEP_TEST(the_token_before_renews_nothing),
         STEP_TEST(what_was_taken_back_is_revoked),
         STEP_TEST(what_was_taken_back_is_revoked_after_a_restart),
         STEP_TEST(what_ended_otherwise_has_ended),
+        STEP_TEST(ended_leases_are_remembered_for_a_minute),
+        STEP_TEST(the_last_65536_ended_leases_are_remembered),
         STEP_TEST(states_that_do_not_allow_it),
         STEP_TEST(rungs_are_answered_with_the_newest_token),
         STEP_TEST(only_who_stands_still_is_thawed),

@@ -239,6 +239,63 @@ static void sample_asked_for_is_begun_afterwards(void **state)
     rig_release(&rig);
 }
 
+/* What a card that is waited for has been asked when the other, which is not,
+ * was asked twice more. */
+struct rate {
+    unsigned idle_from;
+    unsigned wanted_from;
+    unsigned early;  /* Samples of it begun less than 10 ms after another. */
+    uint64_t before; /* Begin of its newest. */
+};
+
+static struct rate rate;
+
+static bool idle_card_was_asked_twice(const struct rig *rig)
+{
+    static unsigned seen;
+
+    if (rig->counts[0] != seen && rig->counts[0] > rate.wanted_from) {
+        rate.early += rig->last[0].begun_at_ms - rate.before < 10;
+    }
+    seen = rig->counts[0];
+    rate.before = rig->last[0].begun_at_ms;
+    return rig->counts[1] - rate.idle_from >= 2;
+}
+
+static bool first_was_asked_anew(const struct rig *rig)
+{
+    return rig->counts[0] > rate.wanted_from;
+}
+
+/* C1: every 10 to 20 ms where somebody waits for VRAM, about once a second
+ * where nobody does: 50 to 100 samples for one.  A machine with other things
+ * to do may be late. */
+static void card_that_is_waited_for_is_asked_more_often(void **state)
+{
+    struct rig rig;
+    unsigned count;
+
+    (void)state;
+    open_cards(&rig);
+    rig_until(&rig, both_were_sampled);
+    rate.wanted_from = rig.counts[0];
+    device_want(rig.set, 0, true);
+    rig_until(&rig, first_was_asked_anew); /* At once. */
+    rate = (struct rate){.idle_from = rig.counts[1],
+                         .wanted_from = rig.counts[0],
+                         .before = rig.last[0].begun_at_ms};
+    rig_until(&rig, idle_card_was_asked_twice);
+    count = rig.counts[0] - rate.wanted_from;
+    assert_in_range(count, 2 * 20, 2 * 100);
+    assert_int_equal(rate.early, 0);
+    device_want(rig.set, 0, false);
+    rate =
+        (struct rate){.idle_from = rig.counts[1], .wanted_from = rig.counts[0]};
+    rig_until(&rig, idle_card_was_asked_twice);
+    assert_in_range(rig.counts[0] - rate.wanted_from, 1, 4);
+    rig_release(&rig);
+}
+
 static void directory_that_cannot_be_made_is_named(void **state)
 {
     struct rig rig;
@@ -294,6 +351,7 @@ int main(void)
         cmocka_unit_test(dead_processes_count_nothing),
         cmocka_unit_test(unreadable_figures_are_no_figures),
         cmocka_unit_test(sample_asked_for_is_begun_afterwards),
+        cmocka_unit_test(card_that_is_waited_for_is_asked_more_often),
         cmocka_unit_test(directory_that_cannot_be_made_is_named),
         cmocka_unit_test(declared_cards_are_never_measured),
     };

@@ -331,47 +331,64 @@ static unsigned run(struct rig *rig, const struct row *row, bool is_unix)
     return wrong;
 }
 
-static void each_bad_input_is_answered_as_it_deserves(void **state)
+/* Only this one has to wait for its deadline: the others may be slow, too, on a
+ * machine with other things to do. */
+static bool never_ends(const struct row *row)
+{
+    return strcmp(row->name, "a body that stops") == 0;
+}
+
+/* Run the rows that @stops or not, each through @change; returns how many were
+ * answered in another way. */
+static unsigned
+run_rows(bool stops, bool is_unix, void (*change)(struct row *row))
 {
     struct http_limits limits = rig_limits();
     unsigned wrong = 0;
     struct rig rig;
     size_t i;
 
-    (void)state;
-    limits.body_ms = 50; /* For the row that never ends. */
+    limits.body_ms = stops ? 50 : limits.body_ms;
     rig_start(&rig, &limits);
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        wrong += run(&rig, &rows[i], false);
+        struct row row = rows[i];
+
+        if (never_ends(&row) == stops) {
+            change(&row);
+            wrong += run(&rig, &row, is_unix);
+        }
     }
-    assert_int_equal(wrong, 0);
     rig_stop(&rig);
+    return wrong;
+}
+
+static void as_it_is(struct row *row)
+{
+    (void)row;
+}
+
+static void without_names(struct row *row)
+{
+    if ((row->expect != NULL && strcmp(row->expect, "403 close") == 0) ||
+        strcmp(row->name, "host empty") == 0 ||
+        strcmp(row->name, "host with a path") == 0) {
+        row->expect = "200";
+    }
+}
+
+static void each_bad_input_is_answered_as_it_deserves(void **state)
+{
+    (void)state;
+    assert_int_equal(run_rows(false, false, as_it_is), 0);
+    assert_int_equal(run_rows(true, false, as_it_is), 0);
 }
 
 /* The Unix socket refuses the same, but for the checks against browsers. */
 static void the_unix_socket_is_as_strict_but_for_names(void **state)
 {
-    unsigned wrong = 0;
-    struct rig rig;
-    size_t i;
-    struct http_limits limits = rig_limits();
-
     (void)state;
-    limits.body_ms = 50;
-    rig_start(&rig, &limits);
-    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct row row = rows[i];
-
-        if (row.expect != NULL && strcmp(row.expect, "403 close") == 0) {
-            row.expect = "200";
-        } else if (strcmp(row.name, "host empty") == 0 ||
-                   strcmp(row.name, "host with a path") == 0) {
-            row.expect = "200";
-        }
-        wrong += run(&rig, &row, true);
-    }
-    assert_int_equal(wrong, 0);
-    rig_stop(&rig);
+    assert_int_equal(run_rows(false, true, without_names), 0);
+    assert_int_equal(run_rows(true, true, without_names), 0);
 }
 
 int main(void)
