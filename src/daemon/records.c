@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/ladders.h"
 #include "daemon/names.h"
 #include "store/store.h"
 
@@ -140,7 +141,6 @@ static int restore_lease(void *arg, const struct store_lease *lease)
     struct core_record record = {.type = CORE_RECORD_LEASE,
                                  .lease = lease->core};
     int rc = bind_names(restorer->names, lease, &record.lease);
-    const struct config_service *service;
     int index;
 
     if (rc != E_OK) {
@@ -156,9 +156,10 @@ static int restore_lease(void *arg, const struct store_lease *lease)
             record.lease.class_id = CORE_CLASS((uint32_t)index);
         }
     }
-    /* The core keeps its rungs; the deadlines are those of its service now. */
-    service = config_service_find(restorer->config, lease->service_id);
-    record.lease.ladder = service == NULL ? 0 : service->ladder_id;
+    /* The core keeps its rungs; the deadlines are those of its service now, if
+     * that has these rungs. */
+    record.lease.ladder =
+        ladders_find(restorer->config, lease->service_id, lease->core.rungs);
     return restore(restorer, &record);
 }
 
