@@ -47,6 +47,7 @@ static void put_lease(struct store *store,
         lease.metadata = sent->metadata;
         lease.watch_pid = sent->watch_pid;
         lease.watch_started = sent->watch_started;
+        lease.watches = sent->watches[0] == '\0' ? NULL : sent->watches;
     }
     store_put_lease(store, &lease);
 }
@@ -125,6 +126,9 @@ static int bind_names(struct names *names,
     if (lease->job_id != NULL) {
         row->job = names_job_find(names, row->service, lease->job_id);
         row->job = row->job == 0 ? names_job_next(names) : row->job;
+    }
+    if (lease->watches != NULL) {
+        (void)snprintf(sent.watches, sizeof sent.watches, "%s", lease->watches);
     }
     sent.service = row->service;
     sent.job = row->job;
