@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/acting.h"
 #include "daemon/census_parts.h"
+#include "daemon/containers.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 
@@ -244,6 +245,7 @@ void census_destroy(struct census *census)
         }
     }
     idmap_release(&census->known);
+    containers_destroy(census->containers);
     free(census->rules);
     free(census->services);
     free(census->holders);
