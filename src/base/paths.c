@@ -54,7 +54,7 @@ int paths_state(struct buf *out)
         return buf_error(out);
     }
     if (geteuid() == 0) {
-        buf_text(out, "/var/lib/gpucoord");
+        buf_text(out, PATHS_SYSTEM_STATE);
         return buf_error(out);
     }
     rc = add_home(out, "XDG_STATE_HOME", "/.local/state");

@@ -12,6 +12,7 @@
 
 #define PATHS_SYSTEM_SOCKET "/run/gpucoord/gpucoord.sock"
 #define PATHS_SYSTEM_CONFIG "/etc/gpucoord/gpucoord.yaml"
+#define PATHS_SYSTEM_STATE  "/var/lib/gpucoord"
 
 /* Append the directory of sockets and locks: /run/gpucoord, or
  * $XDG_RUNTIME_DIR/gpucoord, or, where a user has no such directory, that of

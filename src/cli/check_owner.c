@@ -1,16 +1,55 @@
 #include "cli/check_owner.h"
 
 #include "control/owner.h"
+#include "control/runtime.h"
 #include "daemon/config.h"
 
 #include <stdio.h>
 #include <string.h>
 
+enum {
+    CONTAINERS_MAX = 64,
+    RUNTIME_MS = 5000
+};
+
+/* What was asked of containers' runtimes: each is asked once, as that takes
+ * a while. */
+static struct {
+    char ids[CONTAINERS_MAX][OWNER_CONTAINER_SIZE];
+    char names[CONTAINERS_MAX][RUNTIME_NAME_SIZE]; /* "" = nobody says. */
+    size_t count;
+} containers;
+
+/* Return the name of the container that the process runs in; "" = none. */
+static const char *container_name(const struct proc_facts *facts)
+{
+    struct patience patience = patience_for(RUNTIME_MS);
+    char id[OWNER_CONTAINER_SIZE];
+    size_t i;
+
+    owner_container(facts, id);
+    for (i = 0; i < containers.count; i++) {
+        if (strcmp(containers.ids[i], id) == 0) {
+            return containers.names[i];
+        }
+    }
+    if (id[0] == '\0' || i == CONTAINERS_MAX) {
+        return "";
+    }
+    containers.count++;
+    memcpy(containers.ids[i], id, sizeof id);
+    if (!runtime_ask(facts, &patience, id, containers.names[i])) {
+        containers.names[i][0] = '\0';
+    }
+    return containers.names[i];
+}
+
 /* Return the service whose rule matches first; NULL where none does. */
 static const char *match(const struct config *config,
                          const struct proc_facts *facts)
 {
-    static const struct owner_table nothing = {.holders = NULL};
+    struct owner_container container;
+    struct owner_table table = {.containers = &container};
     size_t i;
 
     for (i = 0; i < config->process_count; i++) {
@@ -19,7 +58,12 @@ static const char *match(const struct config *config,
                                         .pattern =
                                             config->processes[i].pattern};
 
-        if (owner_matches(&nothing, &rule, facts)) {
+        if (table.container_count == 0 && runtime_is_named(&rule)) {
+            container.name = container_name(facts);
+            owner_container(facts, container.id);
+            table.container_count = container.name[0] != '\0' ? 1 : 0;
+        }
+        if (owner_matches(&table, &rule, facts)) {
             return config->processes[i].service;
         }
     }

@@ -45,6 +45,12 @@ static void close_others(const struct child_files *files)
     }
 }
 
+void child_adopt_orphans(void)
+{
+    /* Where the kernel cannot (before 3.4) they are init's, and nobody's. */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
 int child_become(char *const *argv)
 {
     int saved;
@@ -110,12 +116,16 @@ void child_continue(struct child *child)
 
 bool child_has_ended(const struct child *child, int *status)
 {
+    bool has_ended = false;
+    pid_t pid;
     int how;
 
-    if (waitpid(child->pid, &how, WNOHANG) != child->pid) {
-        return false;
+    while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
+        if (pid == child->pid) {
+            has_ended = true;
+            *status = WIFEXITED(how) ? WEXITSTATUS(how)
+                                     : EXIT_BY_SIGNAL + WTERMSIG(how);
+        }
     }
-    *status =
-        WIFEXITED(how) ? WEXITSTATUS(how) : EXIT_BY_SIGNAL + WTERMSIG(how);
-    return true;
+    return has_ended;
 }

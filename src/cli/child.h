@@ -4,6 +4,9 @@
  * shell's pipeline: what is typed reaches both.  Elsewhere it has a group of
  * its own, so that a signal reaches all its processes.  It is told (SIGTERM)
  * when `run` itself dies, since nobody would renew its lease.
+ *
+ * What it leaves behind by a double fork becomes a child of `run`: so the
+ * coordinator can tell whose it is.
  */
 #ifndef GPUCOORD_CLI_CHILD_H
 #define GPUCOORD_CLI_CHILD_H
@@ -37,6 +40,10 @@ struct child_files {
 /* Note what is open now; called before anything else is opened. */
 void child_note_files(struct child_files *files);
 
+/* Take in what the program's children leave behind: the coordinator watches
+ * this process, too. */
+void child_adopt_orphans(void);
+
 /* Replace this process by the program @argv; where that fails say why and
  * return the exit status of a shell: 127 if there is no such program, else
  * 126. */
@@ -64,7 +71,8 @@ void child_stop(struct child *child);
 void child_continue(struct child *child);
 
 /* Say whether it has ended, without waiting; @status is then set to its exit
- * status, or to 128 + the signal that ended it. */
+ * status, or to 128 + the signal that ended it.  Others that have ended, and
+ * were taken in, are waited for. */
 bool child_has_ended(const struct child *child, int *status);
 
 #endif

@@ -233,6 +233,7 @@ static int hold(struct keep *keep,
     if (status != 0) {
         return status;
     }
+    child_adopt_orphans();
     rc = set_environment(said);
     confine = rc == E_OK && keep->then == NULL ? confine_open() : NULL;
     if (rc == E_OK) {

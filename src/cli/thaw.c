@@ -1,21 +1,24 @@
 /* thaw.c - `gpucoord thaw`: let go on whatever is frozen or checkpointed.
  *
- * Works on the journal in the coordinator's state directory, whether or not a
- * coordinator runs; one that does finds the processes running.  VRAM is
- * measured here, since nobody else may be there to be asked.
+ * Works on the journals in the coordinators' state directories (thaw_dirs.h),
+ * whether or not a coordinator runs; one that does finds the processes running.
+ * VRAM is measured here, since nobody else may be there to be asked.
  */
 #include "control/thaw.h"
-#include "base/paths.h"
+
 #include "base/units.h"
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/say.h"
+#include "cli/thaw_dirs.h"
 #include "device/device.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MEASURE_MS = 5000,
@@ -30,7 +33,7 @@ struct values {
 
 static const struct args_option options[] = {
     {"dir", ARGS_TEXT, offsetof(struct values, dir), "DIR",
-     "the coordinator's state directory", 0},
+     "the coordinator's state directory, if not one of the usual", 0},
     {"free", ARGS_SIZE, offsetof(struct values, free_mib), "SIZE",
      "vram that is free for sure, where it cannot be measured", UINT32_MAX},
     {"time", ARGS_TIME, offsetof(struct values, time_ms), "TIME",
@@ -152,8 +155,18 @@ static void report(void *arg,
     }
 }
 
-/* Undo all that the journal in @dir lists, and return the exit status. */
-static int run(const char *dir, struct values *values, uint64_t lease)
+/* What came of all directories. */
+struct total {
+    size_t entries; /* And lines that nobody can read. */
+    size_t failed;  /* Of leases, directories and lines. */
+    size_t unread;  /* Directories. */
+};
+
+/* Undo all that the journal in @dir lists, or what it lists for @lease. */
+static void thaw_dir(const char *dir,
+                     struct values *values,
+                     uint64_t lease,
+                     struct total *total)
 {
     static const struct cuda_config cuda = {.caller = NULL};
     struct journal journal;
@@ -171,30 +184,50 @@ static int run(const char *dir, struct values *values, uint64_t lease)
     if (rc == E_OK) {
         rc = journal_read(&journal, &before);
     }
-    if (rc == E_OK && before.count + before.damaged == 0) {
-        (void)printf("nothing is frozen\n");
-    } else if (rc == E_OK) {
+    if (rc == E_OK && before.count + before.damaged > 0) {
+        total->entries += before.count + before.damaged;
         rc = thaw_run(&thaw, lease, &failed, &damaged);
     }
     journal_list_release(&before);
     if (rc != E_OK) {
         say("cannot read the journal in '%s': %s", dir, err_text(rc));
+        total->failed++;
     }
     if (damaged > 0) {
         say("%zu lines of the journal in '%s' are damaged: look for stopped "
             "processes by 'ps'",
             damaged, dir);
     }
-    return rc != E_OK ? err_exit(rc) : failed + damaged > 0;
+    total->failed += failed + damaged;
+}
+
+/* Look into the usual directories.  That of a coordinator of somebody else's is
+ * not for everybody to read. */
+static void thaw_all(struct values *values, uint64_t lease, struct total *total)
+{
+    struct thaw_dirs dirs;
+    size_t i;
+
+    thaw_dirs_find(&dirs);
+    for (i = 0; i < dirs.count; i++) {
+        if (access(dirs.list[i], R_OK | X_OK) == 0) {
+            thaw_dir(dirs.list[i], values, lease, total);
+        } else if (errno == EACCES) {
+            say("what a coordinator has frozen that keeps its state in '%s' "
+                "only its user and root can see",
+                dirs.list[i]);
+            total->unread++;
+        }
+    }
+    thaw_dirs_release(&dirs);
 }
 
 int thaw_main(int argc, char **argv)
 {
     struct values values = {.free_mib = ARGS_UNSET, .time_ms = 60000};
     int first = args_read(&spec, &values, argc, argv);
+    struct total total = {.entries = 0};
     uint64_t lease = 0;
-    struct buf dir;
-    int status;
 
     if (first <= 0) {
         return err_exit(first);
@@ -204,16 +237,14 @@ int thaw_main(int argc, char **argv)
         say("'%s' is not the number of a lease", argv[first]);
         return EXIT_USAGE;
     }
-    buf_init(&dir, 0);
     if (values.dir != NULL) {
-        buf_text(&dir, values.dir);
-    } else if (paths_state(&dir) != E_OK) {
-        say("there is no state directory: HOME is not set; '--dir DIR' names "
-            "it");
-        buf_release(&dir);
-        return EXIT_USAGE;
+        thaw_dir(values.dir, &values, lease, &total);
+    } else {
+        thaw_all(&values, lease, &total);
     }
-    status = run(buf_string(&dir), &values, lease);
-    buf_release(&dir);
-    return status;
+    if (total.entries + total.failed == 0) {
+        (void)printf("nothing is frozen%s\n",
+                     total.unread > 0 ? " that can be seen" : "");
+    }
+    return total.failed > 0 || (total.entries == 0 && total.unread > 0);
 }

@@ -25,6 +25,7 @@ struct call {
     char **argv;
     char **more;
     uint32_t timeout_ms;
+    hook_line line;
     hook_done done;
     void *arg;
 };
@@ -107,6 +108,7 @@ static struct call *call_create(const struct hook_call *from)
     call->more = strings_copy(from->more);
     call->timeout_ms =
         from->timeout_ms != 0 ? from->timeout_ms : HOOK_TIMEOUT_MS;
+    call->line = from->line;
     call->done = from->done;
     call->arg = from->arg;
     if (call->argv == NULL || call->more == NULL) {
@@ -129,11 +131,15 @@ static void call_end(struct call *call, const struct outcome *outcome)
 
 static void log_output(struct hook *hook)
 {
+    const struct call *call = hook->running;
+
     if (hook->line.size == 0) {
         return;
     }
     hook->lines++;
-    if (hook->lines <= HOOK_LINES_MAX) {
+    if (call->line != NULL && hook->lines <= HOOK_LINES_MAX) {
+        call->line(call->arg, buf_string(&hook->line));
+    } else if (hook->lines <= HOOK_LINES_MAX) {
         log_info("%s: %s", hook->key, buf_string(&hook->line));
     } else if (hook->lines == HOOK_LINES_MAX + 1) {
         log_info("%s: prints more than is logged", hook->key);

@@ -25,6 +25,9 @@ enum {
     HOOK_TIMEOUT_MS = 60000, /* Then it is killed with its whole group. */
 };
 
+/* Called with each line that it prints, without its end; bounded. */
+typedef void (*hook_line)(void *arg, const char *line);
+
 /* Called once, on the loop; SKIPPED: a later call took its place. */
 typedef void (*hook_done)(void *arg, const struct outcome *outcome);
 
@@ -33,6 +36,7 @@ struct hook_call {
     const char *const *argv; /* NULL-terminated. */
     const char *const *more; /* "NAME=value" for it; NULL = none. */
     uint32_t timeout_ms;     /* 0 = HOOK_TIMEOUT_MS. */
+    hook_line line;          /* NULL = the log gets it. */
     hook_done done;          /* NULL = nobody wants to know. */
     void *arg;
 };

@@ -16,7 +16,7 @@ take(struct claim *claim, const struct owner_holder *holder, size_t rank)
 {
     if (claim->holder == NULL || rank > claim->rank) {
         *claim = (struct claim){.holder = holder, .rank = rank};
-    } else if (rank == claim->rank) {
+    } else if (rank == claim->rank && holder->lease != claim->holder->lease) {
         claim->is_several = true;
         claim->is_mixed =
             claim->is_mixed || holder->service != claim->holder->service;

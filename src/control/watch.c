@@ -16,8 +16,7 @@
 #include <unistd.h>
 
 enum {
-    JOINED_MAX = 4, /* A lease has no more; the oldest goes. */
-    SCANS_MAX = 8,  /* Members that die as they are found. */
+    SCANS_MAX = 8, /* Members that die as they are found. */
     RETRY_US = 100000,
     NO_WATCH = -1
 };
@@ -384,7 +383,7 @@ make_room(struct watch *watch, uint64_t lease, const struct proc_id *id)
     while (at != NULL) {
         struct watched *older = at->next;
 
-        if (proc_is_same(&at->said.id, id) || ++count == JOINED_MAX) {
+        if (proc_is_same(&at->said.id, id) || ++count == WATCH_JOINED_MAX) {
             watch_drop(at);
         }
         at = older;

@@ -20,6 +20,10 @@ struct event_base; /* libevent's. */
 struct watch;      /* Opaque; watch.c. */
 struct watched;    /* Likewise. */
 
+enum {
+    WATCH_JOINED_MAX = 4 /* Processes named for one lease. */
+};
+
 /* Called once for each lease whose processes are all gone; it is not watched
  * any more then.  May call everything below but watch_destroy(). */
 typedef void (*watch_gone)(void *arg, uint64_t lease);
@@ -59,8 +63,8 @@ const struct proc_set *watch_set(const struct watched *watched);
 /* Watch @watched, taken, for @lease; what was watched for it before ends. */
 void watch_lease(struct watch *watch, struct watched *watched, uint64_t lease);
 
-/* Watch @watched, taken, for @lease as well: it is gone once all are.  A few
- * processes a lease; of more the oldest are forgotten. */
+/* Watch @watched, taken, for @lease as well: it is gone once all are.  Of more
+ * than WATCH_JOINED_MAX the oldest are forgotten. */
 void watch_join(struct watch *watch, struct watched *watched, uint64_t lease);
 
 /* The lease @from goes on under the number @to. */

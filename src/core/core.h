@@ -72,9 +72,11 @@ struct core_config {
     /* A reload may change and remove: a lease keeps the rungs it came with. */
     struct core_ladder ladders[CORE_LADDERS_MAX];
     uint32_t ladder_count;
-    bool is_observing;    /* Everything is granted at once, nobody is asked;
-                             what the rules would not have given is counted. */
-    uint32_t waiters_max; /* Over all services. */
+    uint32_t rung_grace_ms; /* Of a rung that no ladder names; 0 =
+                               LADDER_GRACE_MS. */
+    bool is_observing;      /* Everything is granted at once, nobody is asked;
+                               what the rules would not have given is counted. */
+    uint32_t waiters_max;   /* Over all services. */
     uint32_t service_waiters_max;
     uint32_t stream_grace_ms; /* Life of leases whose last stream closed. */
     uint32_t away_ms;         /* How long a place is kept for a job. */
@@ -146,6 +148,8 @@ struct core_request {
     uint32_t pause_grace_ms; /* How long a pause may take. */
     uint32_t max_hold_ms; /* A ceiling that renewal does not lift; 0 = none. */
     uint8_t ladder;       /* 0 = the default, or CORE_LADDER(i). */
+    uint32_t rungs;       /* A ladder of its own, packed, whose rungs have
+                             rung_grace_ms; 0 = that of .ladder. */
     bool is_preemptible;
     bool is_durable;          /* `wait: false`; has a job. */
     bool holds_by_connection; /* `hold: connection`. */
@@ -189,8 +193,9 @@ struct core_lease_row {
     uint8_t state;          /* enum lease_state (core/lease.h). */
     uint8_t rung;           /* enum rung: the newest begun, while PAUSING or
                                RECLAIMING, or while HELD the one undone. */
-    uint8_t ladder;         /* As in the request.  Not stored: whoever restores
-                               a row looks up where .rungs stands by now. */
+    uint8_t ladder;         /* As in the request; 0 where that brought .rungs.
+                               Not stored: whoever restores a row looks up
+                               where its service has .rungs by now. */
     /* Of a gang: .gpus shares, those of the devices in .granted by index, then
      * nothing; NULL before its first grant, and for one GPU.  Of an effect or
      * a view owned by the core until the next step; of an event borrowed. */

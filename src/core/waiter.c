@@ -99,6 +99,7 @@ static int check(struct core *core, const struct core_request *request)
         (request->devices & ~core_all_devices(core)) != 0 ||
         !is_possible(core, request) ||
         request->ladder > core->config.ladder_count ||
+        (request->rungs != 0 && !ladder_is_packed(request->rungs)) ||
         (request->is_durable && request->job == 0) ||
         (!request->is_durable && request->ref == 0) || request->ttl_ms == 0) {
         return E_INVALID;
@@ -192,8 +193,9 @@ fill(struct core *core, struct lease *lease, const struct core_request *request)
     lease->row.pause_grace_ms = request->pause_grace_ms;
     lease->row.max_hold_ms = request->max_hold_ms;
     lease->row.flags = flags_of(request);
-    lease->row.ladder = request->ladder;
-    lease->row.rungs = walk_pack(core, request->ladder);
+    lease->row.ladder = request->rungs != 0 ? 0 : request->ladder;
+    lease->row.rungs =
+        request->rungs != 0 ? request->rungs : walk_pack(core, request->ladder);
     lease->ref = request->ref;
     lease->expires_at_ms = after_ms(core, request->timeout_ms);
     lease->row.state = lease_is_attended(lease) ? LEASE_QUEUED : LEASE_AWAY;

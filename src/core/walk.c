@@ -51,14 +51,17 @@ enum rung walk_rung(const struct lease *lease)
 /* ---- Ladders ---------------------------------------------------------- */
 
 /* The configured ladder with the rungs of @lease, its own if that still has
- * them; NULL. */
+ * them; NULL, and where its request brought them. */
 static const struct core_ladder *ladder_of(const struct core *core,
                                            const struct lease *lease)
 {
     uint32_t own = lease->row.ladder;
     uint32_t i;
 
-    if (own != 0 && own <= core->config.ladder_count &&
+    if (own == 0) {
+        return NULL;
+    }
+    if (own <= core->config.ladder_count &&
         ladder_pack(&core->config.ladders[own - 1]) == lease->row.rungs) {
         return &core->config.ladders[own - 1];
     }
@@ -73,8 +76,15 @@ static const struct core_ladder *ladder_of(const struct core *core,
 static uint32_t
 grace_ms(const struct core *core, const struct lease *lease, enum rung rung)
 {
-    return rung == RUNG_ASK ? lease->row.pause_grace_ms
-                            : ladder_grace_ms(ladder_of(core, lease), rung);
+    const struct core_ladder *ladder = ladder_of(core, lease);
+
+    if (rung == RUNG_ASK) {
+        return lease->row.pause_grace_ms;
+    }
+    if (ladder == NULL && core->config.rung_grace_ms != 0) {
+        return core->config.rung_grace_ms;
+    }
+    return ladder_grace_ms(ladder, rung);
 }
 
 uint32_t walk_pack(const struct core *core, uint32_t ladder)

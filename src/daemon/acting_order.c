@@ -2,58 +2,12 @@
 #include "daemon/acting_parts.h"
 
 #include "base/clock.h"
-#include "control/watch.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- Whose processes ---------------------------------------------------- */
-
-struct gathering {
-    uint64_t lease;
-    struct tree_target *target;
-};
-
-static void gather(void *arg, uint64_t lease, const struct proc_set *set)
-{
-    struct gathering *gathering = arg;
-    struct tree_target *target = gathering->target;
-    struct tree_target one;
-
-    if (lease != gathering->lease || target->root_count == TREE_ROOTS_MAX) {
-        return;
-    }
-    tree_target_of(set, &one);
-    if (one.root_count > 0) {
-        target->roots[target->root_count++] = one.roots[0];
-    }
-    if (one.pgid != 0) {
-        target->pgid = one.pgid;
-        target->sid = one.sid;
-    }
-    if (one.cgroup.dir[0] != '\0') {
-        target->cgroup = one.cgroup;
-    }
-}
-
-/* Fill @out with the processes of @lease: those that are watched, else those
- * that are known to be frozen. */
-static bool find_target(const struct acting *acting,
-                        uint64_t lease,
-                        struct tree_target *out)
-{
-    struct gathering gathering = {lease, out};
-
-    *out = (struct tree_target){.root_count = 0};
-    watch_each(acting->daemon->watch, gather, &gathering);
-    return out->root_count > 0 || out->cgroup.dir[0] != '\0' ||
-           acting_listed(acting, lease, false, out) +
-                   acting_listed(acting, lease, true, out) >
-               0;
-}
 
 /* ---- How much VRAM ------------------------------------------------------ */
 
@@ -166,6 +120,7 @@ static void begin(struct acting *acting, struct order *order)
                              .lease = order->lease,
                              .service = order->service};
     bool is_undo = act.act == RUNG_DO_THAW || act.act == RUNG_DO_RESTORE;
+    const char *why;
     struct buf gpus;
     int rc;
 
@@ -173,8 +128,9 @@ static void begin(struct acting *acting, struct order *order)
         acting_answer(order, RUNG_FAILED, "its time is over");
         return;
     }
-    if (!is_undo && !find_target(acting, order->lease, &act.target)) {
-        acting_answer(order, RUNG_SKIPPED, "no process of it is known");
+    why = is_undo ? NULL : acting_target(acting, order->lease, &act.target);
+    if (why != NULL) {
+        acting_answer(order, RUNG_SKIPPED, why);
         return;
     }
     buf_init(&gpus, JOURNAL_GPUS_SIZE);
@@ -193,13 +149,13 @@ static void begin(struct acting *acting, struct order *order)
     }
 }
 
-/* Say whether @order has to wait for an older one of its lease.  A kill waits
+/* Say whether @order has to wait for an older one of its lease.  A signal waits
  * for nobody: a checkpoint that hangs would use its time up. */
 static bool is_behind(const struct acting *acting, const struct order *order)
 {
     const struct list *at;
 
-    if (order->act == RUNG_DO_KILL) {
+    if (!moves(order)) {
         return false;
     }
     for (at = acting->orders.next; at != &order->link; at = at->next) {

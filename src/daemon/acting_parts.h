@@ -1,8 +1,8 @@
 /* acting_parts.h - what acting consists of; private to acting*.c.
  *
  * acting.c answers messages, acting_order.c carries out what moves processes,
- * acting_journal.c looks at what is frozen, acting_hooks.c runs the operator's
- * programs and sends signals.
+ * which acting_target.c finds, acting_journal.c looks at what is frozen,
+ * acting_hooks.c runs the operator's programs and sends signals.
  */
 #ifndef GPUCOORD_DAEMON_ACTING_PARTS_H
 #define GPUCOORD_DAEMON_ACTING_PARTS_H
@@ -87,6 +87,15 @@ void acting_start(struct acting *acting, struct order *order);
 
 /* Start what can be started by now. */
 void acting_start_waiting(struct acting *acting);
+
+/* ---- acting_target.c --------------------------------------------------- */
+
+/* Fill @out with the processes of @lease: those that are watched, else those
+ * that are known to be frozen, else those of its service.  NULL, or why there
+ * are none; static. */
+const char *acting_target(const struct acting *acting,
+                          uint64_t lease,
+                          struct tree_target *out);
 
 /* ---- acting_journal.c -------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "daemon/acting.h"
 #include "daemon/census_parts.h"
+#include "daemon/containers.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 
@@ -233,6 +234,7 @@ void census_destroy(struct census *census)
         }
     }
     idmap_release(&census->known);
+    containers_destroy(census->containers);
     census_rules_release(&census->rules);
     free(census->holders);
     free(census);

@@ -29,6 +29,7 @@ struct config;
 struct daemon;
 struct names;
 struct owner_rule;
+struct proc_id;
 
 enum {
     CENSUS_NAME_SIZE = 64
@@ -108,6 +109,21 @@ const struct device_sample *census_sample(const struct census *census,
  * *@count becomes how many they are. */
 const struct census_user *
 census_users(const struct census *census, uint32_t device, uint32_t *count);
+
+/* List at most @max of the living processes, on a GPU or not, that a rule of
+ * `processes:` names as of @service and that are no lease's, and return how
+ * many they are; 0 also where there is no memory. */
+size_t census_processes(const struct daemon *daemon,
+                        uint32_t service,
+                        struct proc_id *out,
+                        size_t max);
+
+/* List at most @max of the processes on GPUs that were found to be of @lease,
+ * and return how many they are; they may have died. */
+size_t census_of_lease(const struct census *census,
+                       uint64_t lease,
+                       struct proc_id *out,
+                       size_t max);
 
 /* Fill @out for @device. */
 void census_rogues(const struct census *census,

@@ -1,12 +1,15 @@
 /* census_match.c - whose the processes on a device are. */
 #include "base/clock.h"
+#include "control/runtime.h"
 #include "control/watch.h"
 #include "core/lease.h"
 #include "daemon/census_blind.h"
 #include "daemon/census_parts.h"
 #include "daemon/config.h"
+#include "daemon/containers.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
+#include "daemon/loop.h"
 #include "daemon/names.h"
 
 #include <stdlib.h>
@@ -54,6 +57,12 @@ bool census_gather(const struct daemon *daemon, struct owner_table *out)
     struct census *census = daemon->census;
     struct gathering gathering = {daemon, census, true};
 
+    size_t container_count = 0;
+    const struct owner_container *containers =
+        census->containers == NULL
+            ? NULL
+            : containers_list(census->containers, &container_count);
+
     census->holder_count = 0;
     watch_each(daemon->watch, add_holder, &gathering);
     *out = (struct owner_table){
@@ -61,6 +70,8 @@ bool census_gather(const struct daemon *daemon, struct owner_table *out)
         .holder_count = census->holder_count,
         .rules = census->rules.items,
         .rule_count = census->rules.count,
+        .containers = containers,
+        .container_count = container_count,
         .peers = census->peer_list,
         .peer_count = peers_list(&census->peers, PROC_ROOT, census->peer_list),
     };
@@ -120,12 +131,37 @@ static bool is_live(const struct daemon *daemon, uint64_t lease)
            view.row.state != LEASE_ENDED;
 }
 
+/* Say whether the name of the container of @known may still tell whose it
+ * is. */
+static bool asks_for_name(const struct daemon *daemon,
+                          const struct known *known)
+{
+    struct census *census = daemon->census;
+    size_t i = 0;
+
+    while (i < census->rules.count &&
+           !runtime_is_named(&census->rules.items[i])) {
+        i++;
+    }
+    if (i == census->rules.count ||
+        (census->containers == NULL &&
+         containers_create(loop_base(daemon->loop), &census->containers) !=
+             E_OK)) {
+        return false;
+    }
+    return containers_ask(census->containers, &known->subject.facts);
+}
+
 void census_match(const struct daemon *daemon,
                   struct known *known,
                   const struct owner_table *table)
 {
     struct owner owner = owner_find(table, &known->subject);
 
+    if (known->is_asked_for) {
+        known->is_asked_for = false;
+        known->claim = CLAIM_NONE;
+    }
     if (owner.type != OWNER_NOBODY) {
         known->owner = owner;
         known->claim = CLAIM_FOUND;
@@ -136,6 +172,10 @@ void census_match(const struct daemon *daemon,
                !is_live(daemon, known->owner.lease)) {
         known->owner.lease = 0;
         known->claim = CLAIM_LEFT;
+    }
+    if (known->claim == CLAIM_NONE && asks_for_name(daemon, known)) {
+        known->is_asked_for = true;
+        known->claim = CLAIM_SUSPECTED;
     }
 }
 

@@ -33,6 +33,7 @@ struct known {
     uint32_t base_mib; /* What it used while no blind holder was there. */
     bool is_new;       /* In this sample for the first time. */
     bool is_logged;
+    bool is_asked_for; /* The name of its container is to come. */
 };
 
 struct board {
@@ -51,6 +52,7 @@ struct census {
     struct owner_holder *holders;
     size_t holder_count;
     size_t holder_room;
+    struct containers *containers; /* NULL = none was asked for yet. */
     struct peers peers;
     struct owner_peer peer_list[PEERS_MAX];
     uint64_t left_at_ms;   /* When a blind holder has ended, */

@@ -100,6 +100,7 @@ void config_core_get(const struct config *config, struct core_config *out)
         out->classes[i] = config->classes[i].core;
     }
     out->ladder_count = config->ladder_count;
+    out->rung_grace_ms = config->rung_grace_ms;
     memcpy(out->ladders, config->ladders, sizeof out->ladders);
     out->is_observing = config->is_observing;
     out->waiters_max = config->waiters_max;

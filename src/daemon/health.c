@@ -1,10 +1,13 @@
 /* health.c - GET /healthz, /readyz and /version: probes. */
 #include "daemon/answer.h"
+#include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/members.h"
 #include "daemon/routes.h"
 #include "http/http.h"
+
+#include <string.h>
 
 void healthz_handle(struct daemon *daemon,
                     const struct http_request *request,
@@ -44,11 +47,19 @@ void version_handle(struct daemon *daemon,
                     const struct http_request *request,
                     const char *last)
 {
+    const char *store = daemon->config->store;
+    const char *slash = strrchr(store, '/');
     struct buf *body = answer_buf(daemon);
+    struct buf dir;
 
     (void)last;
+    buf_init(&dir, 0);
+    buf_add(&dir, store, slash == NULL ? 0 : (size_t)(slash - store));
     buf_text(body, "{\"name\":\"gpucoord\"");
     member_text(body, "version", GPUCOORD_VERSION);
+    /* Where `gpucoord thaw` has to look.  Of no use from elsewhere. */
+    member_text(body, "state_dir", request->is_unix ? buf_string(&dir) : NULL);
     buf_byte(body, '}');
+    buf_release(&dir);
     (void)answer_json(daemon, request->conn, 200, body, 0);
 }

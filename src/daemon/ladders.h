@@ -7,21 +7,26 @@
 #include <stdint.h>
 
 struct api_error;
-struct daemon;
+struct config;
+struct core_request;
 
-/* Number the ladder with the rungs @rungs, packed, for a request of @service_id
- * as in a core_request: the service's own where it has these rungs, else one
- * with the deadline `defaults.rung_grace`, which the core is told of.
+/* Give @request, of @service_id, the ladder with the rungs @rungs, packed: the
+ * service's own where it has these rungs, else one whose rungs have the
+ * deadline `defaults.rung_grace`.
  *
  * Errors, with what is wrong in @error:
  *   E_INVALID  it has `restart`, and the service has no such command.
- *   E_LIMIT    CORE_LADDERS_MAX others are in use.
- *   E_NOMEM    no memory.
  */
-MUST_USE int ladders_number(struct daemon *daemon,
-                            const char *service_id,
-                            uint32_t rungs,
-                            uint8_t *out,
-                            struct api_error *error);
+MUST_USE int ladders_take(const struct config *config,
+                          const char *service_id,
+                          uint32_t rungs,
+                          struct core_request *request,
+                          struct api_error *error);
+
+/* Return the number of the ladder of @service_id where that has the rungs
+ * @rungs, packed; 0 where it has others, or none. */
+uint8_t ladders_find(const struct config *config,
+                     const char *service_id,
+                     uint32_t rungs);
 
 #endif

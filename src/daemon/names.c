@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -280,25 +281,24 @@ int names_watch(struct names *names,
                 uint64_t lease,
                 uint32_t service,
                 uint32_t pid,
-                uint64_t started)
+                uint64_t started,
+                const char *others)
 {
     struct names_binding *binding = idmap_find(&names->leases, 0, lease);
-    const struct names_lease sent = {.service = service,
-                                     .job_id = "",
-                                     .metadata = "{}",
-                                     .watch_started = started,
-                                     .watch_pid = pid};
-    int rc;
+    struct names_lease sent = {
+        .service = service, .job_id = "", .metadata = "{}"};
+    int rc = E_OK;
 
-    if (binding != NULL) {
-        binding->is.watch_started = started;
-        binding->is.watch_pid = pid;
-        return E_OK;
-    }
-    rc = names_prepare(names, &sent, &binding);
-    if (rc == E_OK) {
+    if (binding == NULL) {
+        rc = names_prepare(names, &sent, &binding);
+        if (rc != E_OK) {
+            return rc;
+        }
         names_bind(names, binding, lease);
     }
+    binding->is.watch_started = started;
+    binding->is.watch_pid = pid;
+    (void)snprintf(binding->is.watches, NAMES_WATCHES_SIZE, "%s", others);
     return rc;
 }
 

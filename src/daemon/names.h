@@ -19,8 +19,9 @@ struct names;         /* Opaque; names.c. */
 struct names_binding; /* Likewise. */
 
 enum {
-    NAMES_SERVICES_MAX = 65536, /* Bounds, so that noise cannot fill memory: */
-    NAMES_ENDED_BYTES = 4 << 20 /* of this, ended leases keep the newest. */
+    NAMES_SERVICES_MAX = 65536,  /* Bounds, so that noise cannot fill memory: */
+    NAMES_ENDED_BYTES = 4 << 20, /* of this, ended leases keep the newest. */
+    NAMES_WATCHES_SIZE = 128
 };
 
 /* What a lease was sent with. */
@@ -32,6 +33,8 @@ struct names_lease {
     const char *metadata;   /* A JSON object; "{}" where there is none. */
     uint64_t watch_started; /* As in store_lease. */
     uint32_t watch_pid;     /* The process that was named last; 0 = none. */
+    char watches[NAMES_WATCHES_SIZE]; /* The others, oldest first, each with
+                                         when it started: "812/77,813/78". */
 };
 
 /* Create an empty directory.
@@ -99,7 +102,8 @@ void names_bind(struct names *names,
 const struct names_lease *names_lease_find(const struct names *names,
                                            uint64_t lease);
 
-/* The process @pid, started at @started, was named for @lease of @service.
+/* The process @pid, started at @started, was named for @lease of @service,
+ * beside those in @others, written as .watches.
  *
  * Errors:
  *   E_NOMEM  no memory; what was named before stays.
@@ -108,7 +112,8 @@ MUST_USE int names_watch(struct names *names,
                          uint64_t lease,
                          uint32_t service,
                          uint32_t pid,
-                         uint64_t started);
+                         uint64_t started,
+                         const char *others);
 
 /* Forget the job of @lease, which has ended.  What else is known about it stays
  * until those that end later need the room. */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/ladders.h"
 #include "daemon/names.h"
 #include "store/store.h"
 
@@ -46,6 +47,7 @@ static void put_lease(struct store *store,
         lease.metadata = sent->metadata;
         lease.watch_pid = sent->watch_pid;
         lease.watch_started = sent->watch_started;
+        lease.watches = sent->watches[0] == '\0' ? NULL : sent->watches;
     }
     store_put_lease(store, &lease);
 }
@@ -125,6 +127,9 @@ static int bind_names(struct names *names,
         row->job = names_job_find(names, row->service, lease->job_id);
         row->job = row->job == 0 ? names_job_next(names) : row->job;
     }
+    if (lease->watches != NULL) {
+        (void)snprintf(sent.watches, sizeof sent.watches, "%s", lease->watches);
+    }
     sent.service = row->service;
     sent.job = row->job;
     rc = names_prepare(names, &sent, &binding);
@@ -140,7 +145,6 @@ static int restore_lease(void *arg, const struct store_lease *lease)
     struct core_record record = {.type = CORE_RECORD_LEASE,
                                  .lease = lease->core};
     int rc = bind_names(restorer->names, lease, &record.lease);
-    const struct config_service *service;
     int index;
 
     if (rc != E_OK) {
@@ -156,9 +160,10 @@ static int restore_lease(void *arg, const struct store_lease *lease)
             record.lease.class_id = CORE_CLASS((uint32_t)index);
         }
     }
-    /* The core keeps its rungs; the deadlines are those of its service now. */
-    service = config_service_find(restorer->config, lease->service_id);
-    record.lease.ladder = service == NULL ? 0 : service->ladder_id;
+    /* The core keeps its rungs; the deadlines are those of its service now, if
+     * that has these rungs. */
+    record.lease.ladder =
+        ladders_find(restorer->config, lease->service_id, lease->core.rungs);
     return restore(restorer, &record);
 }
 

@@ -104,14 +104,14 @@ static int check_room(const struct daemon *daemon,
  * signal to its process, or by a rung that needs no answer of it. */
 static bool is_reachable(const struct daemon *daemon,
                          const struct api_request *asked,
-                         uint32_t ladder)
+                         const struct core_request *request)
 {
     const struct config_service *service =
         config_service_find(daemon->config, asked->service_id);
-    uint32_t rungs = LADDER_DEFAULT;
+    uint32_t rungs = request->rungs != 0 ? request->rungs : LADDER_DEFAULT;
 
-    if (ladder != 0) {
-        rungs = ladder_pack(&daemon->core_config.ladders[ladder - 1]);
+    if (request->ladder != 0) {
+        rungs = ladder_pack(&daemon->core_config.ladders[request->ladder - 1]);
     }
     return ladder_has(rungs, RUNG_CHECKPOINT) || ladder_has(rungs, RUNG_TERM) ||
            ladder_has(rungs, RUNG_KILL) || ladder_has(rungs, RUNG_RESTART) ||
@@ -119,9 +119,9 @@ static bool is_reachable(const struct daemon *daemon,
             (asked->fields & API_HAS_WATCH_PID) != 0);
 }
 
-/* Number the ladder that the request brings: what may be done to processes is
+/* Take the ladder that the request brings: what may be done to processes is
  * said over the Unix socket, as whose they are. */
-static int fill_ladder(struct daemon *daemon,
+static int fill_ladder(const struct daemon *daemon,
                        const struct http_request *request,
                        const struct api_request *asked,
                        struct core_request *out,
@@ -131,12 +131,12 @@ static int fill_ladder(struct daemon *daemon,
         if (!request->is_unix) {
             return blame(error, "ladder", "is taken over the Unix socket only");
         }
-        if (ladders_number(daemon, asked->service_id, asked->ladder,
-                           &out->ladder, error) != E_OK) {
-            return error->detail[0] != '\0' ? E_INVALID : E_LIMIT;
+        if (ladders_take(daemon->config, asked->service_id, asked->ladder, out,
+                         error) != E_OK) {
+            return E_INVALID;
         }
     }
-    out->is_reachable = is_reachable(daemon, asked, out->ladder);
+    out->is_reachable = is_reachable(daemon, asked, out);
     return E_OK;
 }
 

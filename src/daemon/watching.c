@@ -1,9 +1,11 @@
 #include "daemon/watching.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "control/guarantee.h"
 #include "control/watch.h"
 #include "core/lease.h"
+#include "daemon/census.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/loop.h"
@@ -17,12 +19,60 @@
 
 /* ---- Opening and losing ----------------------------------------------- */
 
-/* All processes of @lease have died. */
+/* Watch the process @pid that started at @started for @lease as well. */
+static int
+join(struct daemon *daemon, uint64_t lease, pid_t pid, uint64_t started)
+{
+    struct watched *watched = NULL;
+    int rc = watch_open(daemon->watch, pid, 0, &watched);
+
+    if (rc == E_OK && watch_set(watched)->id.start_ticks != started) {
+        watch_drop(watched); /* Its number is another's by now. */
+        rc = E_NOT_FOUND;
+    }
+    if (rc == E_OK) {
+        watch_join(daemon->watch, watched, lease);
+    }
+    return rc;
+}
+
+/* Who is taken back by force, and whose child has left it, is not gone as long
+ * as that one is on a GPU: it is what the next rung is for. */
+static bool follow(struct daemon *daemon, uint64_t lease)
+{
+    struct proc_id left[WATCH_JOINED_MAX];
+    struct core_lease_view view;
+    bool any_lives = false;
+    size_t count = 0;
+    size_t i;
+
+    if (core_lease_view(driver_core(daemon->driver), lease, &view) == E_OK &&
+        view.row.state == LEASE_RECLAIMING) {
+        count = census_of_lease(daemon->census, lease, left, WATCH_JOINED_MAX);
+    }
+    for (i = 0; i < count; i++) {
+        struct proc_stat stat;
+
+        if (proc_read_stat(PROC_ROOT, left[i].pid, &stat) != E_OK ||
+            proc_has_died(&stat)) {
+            continue; /* Its parent has not looked yet. */
+        }
+        any_lives |=
+            join(daemon, lease, left[i].pid, left[i].start_ticks) == E_OK;
+    }
+    return any_lives;
+}
+
+/* All processes of @lease that were watched have died. */
 static void on_gone(void *arg, uint64_t lease)
 {
     struct daemon *daemon = arg;
-    struct driver_owed *owed = calloc(1, sizeof *owed);
+    struct driver_owed *owed;
 
+    if (follow(daemon, lease)) {
+        return;
+    }
+    owed = calloc(1, sizeof *owed);
     if (owed == NULL) {
         log_error("out of memory: lease %" PRIu64 " has lost its holder, and "
                   "lasts until its TTL",
@@ -64,7 +114,24 @@ int watching_open(struct daemon *daemon,
 
 /* ---- For a lease ------------------------------------------------------ */
 
-/* Have it stored which process is watched for @lease. */
+struct others {
+    struct buf text;
+    struct proc_id id;
+    uint64_t lease;
+};
+
+static void add_other(void *arg, uint64_t lease, const struct proc_set *set)
+{
+    struct others *others = arg;
+
+    if (lease == others->lease && !proc_is_same(&set->id, &others->id)) {
+        buf_printf(&others->text, "%s%d/%" PRIu64,
+                   others->text.size == 0 ? "" : ",", (int)set->id.pid,
+                   set->id.start_ticks);
+    }
+}
+
+/* Have it stored which processes are watched for @lease, @id the newest. */
 static void remember(struct daemon *daemon,
                      const struct proc_id *id,
                      uint64_t lease,
@@ -72,9 +139,17 @@ static void remember(struct daemon *daemon,
 {
     struct core_event event = {.type = CORE_WATCH,
                                .watch = {.lease = lease, .is_watched = true}};
-    int rc = names_watch(daemon->names, lease, service, (uint32_t)id->pid,
-                         id->start_ticks);
+    struct others others = {.id = *id, .lease = lease};
+    int rc;
 
+    buf_init(&others.text, NAMES_WATCHES_SIZE);
+    watch_each(daemon->watch, add_other, &others);
+    rc = buf_error(&others.text);
+    if (rc == E_OK) {
+        rc = names_watch(daemon->names, lease, service, (uint32_t)id->pid,
+                         id->start_ticks, buf_string(&others.text));
+    }
+    buf_release(&others.text);
     rc = rc != E_OK ? rc : driver_feed(daemon->driver, &event, NULL);
     if (rc != E_OK && rc != E_NOT_FOUND) {
         log_warn("lease %" PRIu64 ": process %d is watched, but not over a "
@@ -145,30 +220,43 @@ static void unwatch(struct daemon *daemon, uint64_t lease, int why)
              lease, err_text(rc == E_OK ? why : rc));
 }
 
+/* Watch what @sent names, oldest first.  E_OK if any of it lives, E_NOT_FOUND
+ * if all has gone. */
+static int join_all(struct daemon *daemon, const struct names_lease *sent)
+{
+    const char *text = sent->watches;
+    uint64_t started = 0;
+    int best = E_NOT_FOUND;
+    int size = 0;
+    int pid = 0;
+    int rc;
+
+    while (sscanf(text, "%d/%" SCNu64 "%n", &pid, &started, &size) == 2) {
+        rc = join(daemon, sent->lease, pid, started);
+        best = rc == E_OK || best == E_NOT_FOUND ? rc : best;
+        text += size + (text[size] == ',' ? 1 : 0);
+    }
+    rc = join(daemon, sent->lease, (pid_t)sent->watch_pid, sent->watch_started);
+    return rc == E_OK || best == E_NOT_FOUND ? rc : best;
+}
+
 static void watch_again(struct daemon *daemon, uint64_t lease)
 {
     const struct names_lease *sent = names_lease_find(daemon->names, lease);
-    struct watched *watched = NULL;
-    int rc = E_NOT_FOUND;
+    int rc;
 
     if (sent == NULL || sent->watch_pid == 0) {
-        unwatch(daemon, lease, rc);
+        unwatch(daemon, lease, E_NOT_FOUND);
         return;
     }
-    rc = watch_open(daemon->watch, (pid_t)sent->watch_pid, 0, &watched);
-    if (rc == E_OK &&
-        watch_set(watched)->id.start_ticks != sent->watch_started) {
-        watch_drop(watched); /* Its number is another's by now. */
-        rc = E_NOT_FOUND;
-    }
-    if (rc == E_OK) {
-        watch_lease(daemon->watch, watched, lease);
-    } else if (rc == E_NOT_FOUND) {
+    watch_forget(daemon->watch, lease);
+    rc = join_all(daemon, sent);
+    if (rc == E_NOT_FOUND) {
         log_info("lease %" PRIu64 ": its process %" PRIu32
                  " died while no coordinator ran",
                  lease, sent->watch_pid);
         on_gone(daemon, lease);
-    } else {
+    } else if (rc != E_OK) {
         unwatch(daemon, lease, rc);
     }
 }

@@ -136,7 +136,7 @@ void batch_put_lease(struct batch *batch, const struct store_lease *lease)
     kept->job_id = keep_text(batch, lease->job_id);
     kept->class_name = keep_text(batch, lease->class_name);
     kept->metadata = keep_text(batch, lease->metadata);
-    kept->ladder = keep_text(batch, lease->ladder);
+    kept->watches = keep_text(batch, lease->watches);
     kept->shares = keep_shares(batch, &lease->core);
     kept->core.shares = NULL;
     kept->watch_pid = lease->watch_pid;

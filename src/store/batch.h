@@ -21,7 +21,7 @@ struct batch_lease {
     size_t job_id;
     size_t class_name;
     size_t metadata;
-    size_t ladder;
+    size_t watches;
     size_t shares; /* As text: "4096/0,2048/0". */
     uint64_t watch_started;
     uint32_t watch_pid;

@@ -59,7 +59,7 @@ enum {
     CLASS,
     PRIORITY,
     METADATA,
-    LADDER,
+    WATCHES,
     WATCH_PID,
     WATCH_STARTED,
     SHARES,
@@ -67,7 +67,7 @@ enum {
 };
 
 static const char other_names[] = "service_id,job_id,class,priority,metadata,"
-                                  "ladder,watch_pid,watch_started,shares";
+                                  "watches,watch_pid,watch_started,shares";
 
 enum {
     NUMBER_COUNT = (int)(sizeof numbers / sizeof numbers[0])
@@ -160,7 +160,7 @@ void rows_bind_lease(sqlite3_stmt *stmt,
     bind_text(stmt, JOB, batch_text(batch, lease->job_id));
     bind_text(stmt, CLASS, batch_text(batch, lease->class_name));
     bind_text(stmt, METADATA, batch_text(batch, lease->metadata));
-    bind_text(stmt, LADDER, batch_text(batch, lease->ladder));
+    bind_text(stmt, WATCHES, batch_text(batch, lease->watches));
     bind_text(stmt, SHARES, batch_text(batch, lease->shares));
     (void)sqlite3_bind_int64(stmt, WATCH_PID + 1, lease->watch_pid);
     (void)sqlite3_bind_int64(stmt, WATCH_STARTED + 1,
@@ -238,7 +238,7 @@ static bool read_others(sqlite3_stmt *stmt,
     const char *text = text_at(stmt, SHARES);
     sqlite3_int64 pid = sqlite3_column_int64(stmt, WATCH_PID);
 
-    lease->ladder = text_at(stmt, LADDER);
+    lease->watches = text_at(stmt, WATCHES);
     lease->watch_pid = (uint32_t)pid;
     lease->watch_started = (uint64_t)sqlite3_column_int64(stmt, WATCH_STARTED);
     if (text != NULL) {

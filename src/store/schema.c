@@ -91,7 +91,11 @@ static const char version_2[] =
     "ALTER TABLE lease ADD COLUMN watch_pid INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE lease ADD COLUMN watch_started INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const migrations[] = {version_1, version_2};
+/* Which further processes are watched.  What .ladder was for, .rungs says. */
+static const char version_3[] =
+    "ALTER TABLE lease ADD COLUMN watches TEXT;"; /* "812/77,813/78". */
+
+static const char *const migrations[] = {version_1, version_2, version_3};
 
 const struct schema schema_current = {
     .migrations = migrations,

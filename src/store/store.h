@@ -39,7 +39,8 @@ struct store_lease {
     const char *job_id;     /* NULL = none. */
     const char *class_name; /* NULL = the implicit one of .core.class_id. */
     const char *metadata;   /* JSON text; NULL = none. */
-    const char *ladder;     /* Name of its ladder; NULL = the default. */
+    const char *watches;    /* What else is watched, as the caller writes it;
+                               NULL = nothing. */
     uint64_t watch_started; /* Start time of the watched process, in ticks
                                since the boot. */
     uint32_t watch_pid;     /* The watched process; 0 = none. */

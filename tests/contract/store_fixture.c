@@ -141,7 +141,7 @@ void fixture_lease(struct store_lease *lease, uint64_t id)
         lease->core.gpus = 3;
         lease->core.shares = gang;
     }
-    lease->ladder = id % 4 == 3 ? "patient" : NULL;
+    lease->watches = id % 4 == 3 ? "812/77,813/78" : NULL;
     lease->watch_pid = id % 2 == 0 ? 0 : n + 9;
     lease->watch_started = id % 2 == 0 ? 0 : UINT64_MAX - id;
     lease->service_id = id % 2 == 0 ? "gemma-service" : "asr";
@@ -178,7 +178,7 @@ static int dump_lease(void *arg, const struct store_lease *lease)
                row->ttl_ms, row->pause_grace_ms, row->max_hold_ms,
                row->charge_mib, row->footprint_mib, row->flags);
     buf_printf(arg, " on %x %u %s %u %" PRIu64, row->rungs, row->rung,
-               lease->ladder == NULL ? "-" : lease->ladder, lease->watch_pid,
+               lease->watches == NULL ? "-" : lease->watches, lease->watch_pid,
                lease->watch_started);
     for (i = 0; row->shares != NULL && i < row->gpus; i++) {
         buf_printf(arg, " %u/%u", row->shares[i].charge_mib,

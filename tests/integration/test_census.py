@@ -7,6 +7,7 @@ process uses.
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -197,6 +198,73 @@ def test_a_service_is_known_by_who_spoke_for_it(make, spawn):
     assert seen(coordinator, engine, 700)["service_id"] == "engine"
 
 
+CONTAINER = "0123456789abcdef" * 4
+
+# A client of a runtime; it has one container, if its directory says so.
+RUNTIME = """#!/bin/sh
+echo "$@" >>{dir}/calls
+while [ ! -e {dir}/go ]; do sleep 0.01; done
+[ -e {dir}/name ] || {{ echo 'permission denied'; exit 1; }}
+cat {dir}/name
+"""
+
+
+@pytest.fixture(name="container")
+def make_container(spawn, tmp_path):
+    """A process that is in a container, by its cgroup, and a runtime."""
+    for base in ("/sys/fs/cgroup/freezer", "/sys/fs/cgroup"):
+        place = pathlib.Path(base) / "docker" / CONTAINER
+        process = spawn()
+        try:
+            place.mkdir(parents=True)
+            (place / "cgroup.procs").write_text(str(process.pid))
+            break
+        except OSError:
+            shutil.rmtree(place, ignore_errors=True)
+    else:
+        pytest.skip("no cgroup can be made here")
+    runtime = tmp_path / "docker"
+    runtime.write_text(RUNTIME.format(dir=tmp_path))
+    runtime.chmod(0o755)
+    yield process
+    process.kill()
+    process.wait()
+    place.rmdir()
+    place.parent.rmdir()
+
+
+def test_a_service_is_known_by_the_name_of_its_container(
+        make, container, tmp_path):
+    """Its runtime is asked, off the loop; until it answers nobody is named a
+    rogue."""
+    coordinator = make(verify="", extra="services:\n  engine:\n"
+                       "    processes: {container: whisper}\n")
+    coordinator.start(env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    use(coordinator, container, 700)
+    entry = seen(coordinator, container, 700)
+    assert (entry["service_id"], entry["rogue"]) == (None, False)
+    assert not device(coordinator)["attributed"]
+    (tmp_path / "name").write_text("/whisper\n")
+    (tmp_path / "go").touch()
+    until(lambda: shown(coordinator, container)["service_id"] == "engine",
+          "its name is known")
+    until(lambda: device(coordinator)["resident_mib"] == 700, "resident")
+    assert (tmp_path / "calls").read_text() == (
+        f"container inspect --format {{{{.Name}}}} {CONTAINER}\n")
+
+
+def test_a_runtime_that_says_nothing_leaves_a_rogue(
+        make, container, tmp_path):
+    coordinator = make(verify="", extra="services:\n  engine:\n"
+                       "    processes: {container: whisper}\n")
+    coordinator.start(env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    (tmp_path / "go").touch()
+    use(coordinator, container, 700)
+    until(lambda: (shown(coordinator, container) or {}).get("rogue"), "a rogue")
+    assert "name it by its id, its unit or its cgroup" in (
+        coordinator.log.read_text())
+
+
 def test_the_process_of_a_blind_holder_is_presumed(make, spawn):
     """Nothing says whose it is, and nobody else can be meant."""
     coordinator = make(verify="").start()
@@ -317,6 +385,28 @@ def test_c7_the_process_that_a_renewal_named_is_watched_again(make, spawn):
     assert coordinator.lease(work["lease"])["state"] == "held"
     second.kill()
     second.wait()
+    until(lambda: coordinator.lease(work["lease"])["state"] == "ended", "gone")
+
+
+def test_c7_all_processes_of_a_lease_are_watched_again(make, spawn):
+    """The holder is gone once all are, also over a restart."""
+    coordinator = make(verify="").start()
+    first = spawn()
+    second = spawn()
+    work = hold(coordinator, "batch", first, ttl_ms=600000)
+    coordinator.post("/gpu/renew", lease=work["lease"], token=work["token"],
+                     watch_pid=second.pid)
+    coordinator.kill()
+    coordinator.start()
+    use(coordinator, first, 900)
+    assert seen(coordinator, first, 900)["lease"] == work["lease"]
+    second.kill()
+    second.wait()
+    until(lambda: f"its process {second.pid} has died"
+          in coordinator.log.read_text(), "it was noticed")
+    assert coordinator.lease(work["lease"])["state"] == "held"
+    first.kill()
+    first.wait()
     until(lambda: coordinator.lease(work["lease"])["state"] == "ended", "gone")
 
 

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from conftest import BINARY, LIMIT_S, until
+from test_census import (make_container,  # noqa: F401
+                         make_spawn)
 
 
 @pytest.fixture(name="sleeper")
@@ -54,6 +56,18 @@ def test_check_says_whose_the_processes_on_a_gpu_are(tmp_path, sleeper):
     text = check(config).stdout
     assert "matches no service" in text
     assert "everything that is configured works here" in text
+
+
+def test_check_knows_a_container_by_its_name(tmp_path, container):
+    config = write(tmp_path, f"{{simulated: [24576], dir: {tmp_path}/gpu}}",
+                   "services:\n  engine: {processes: {container: whisper}}\n")
+    (tmp_path / "name").write_text("/whisper\n")
+    (tmp_path / "go").touch()
+    use(tmp_path / "gpu", container.pid, 900)
+    done = check(config, "--json",
+                 env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    process, = json.loads(done.stdout)["devices"][0]["processes"]
+    assert process["service_id"] == "engine"
 
 
 def test_check_says_which_rung_does_not_work_and_why(tmp_path):

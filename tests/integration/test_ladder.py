@@ -341,6 +341,29 @@ def test_checkpointed_over_a_kill_of_the_coordinator(make, tmp_path):
         assert run.wait(LIMIT_S) == 0
 
 
+@pytest.mark.parametrize("between", ["nothing", "a reload", "a restart"])
+def test_a_ladder_that_a_request_brought_keeps_its_deadlines(
+        make, spawn, tmp_path, between):
+    """Its own, not those of another service's ladder of the same rungs."""
+    one = make(extra=settings(tmp_path / "one", "ask"))
+    text = one.config.read_text().replace(
+        "services:\n", "services:\n  other: {ladder: [{term: 10m}, kill]}\n")
+    one.config.write_text(text)
+    one.start()
+    holder = spawn(DEAF)
+    work = hold(one, holder, ladder=["term", "kill"])
+    if between == "a restart":
+        one.kill()
+        one.start()
+    elif between == "a reload":
+        one.process.send_signal(signal.SIGHUP)
+        until(lambda: "read again" in one.log.read_text(), "read again")
+    one.admin("revoke", lease=work["lease"])
+    assert holder.wait(60) == -signal.SIGKILL
+    walk = one.lease(work["lease"])["walk"]
+    assert [step["rung"] for step in walk] == ["term", "kill"]
+
+
 @pytest.mark.long
 def test_a_reload_changes_ladders(make, spawn, tmp_path):
     """New leases have the new one; what a lease came with stays."""

@@ -357,13 +357,16 @@ def test_no_grant_before_the_vram_is_free_and_nobody_is_forgotten(
     assert cell.failed is None, cell.failed
 
 
-def test_a_checkpoint_that_hangs_keeps_nobody_from_being_killed(tmp_path):
-    """The issue's own words: each call of libcuda can fail or hang."""
-    cell = Cell(cards.NvidiaThatHangs, "checkpoint, kill", "hangs")
+@pytest.mark.parametrize("rung", ["term", "kill"])
+def test_a_checkpoint_that_hangs_keeps_nobody_from_being_ended(tmp_path, rung):
+    """The issue's own words: each call of libcuda can fail or hang.  What takes
+    the checkpoint back then hangs, too, for longer than the next rung has."""
+    cell = Cell(cards.NvidiaThatHangs, f"checkpoint, {rung}", "hangs")
     keeper = cards.Keeper()
     cell.run(keeper, tmp_path / f"{os.getpid()}.0")
     keeper.close()
     assert cell.failed is None, cell.row()
+    assert cell.chats[0].is_granted, cell.row()
     assert cell.seen[1] == "ended: pause_late", cell.row()
 
 

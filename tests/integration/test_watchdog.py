@@ -180,6 +180,48 @@ def test_c15_what_is_thawed_by_hand_is_seen(make, spawn, tmp_path):
           and not one.lease(lease)["frozen"], "held again")
 
 
+@pytest.mark.parametrize("how", ["it answers", "its configuration",
+                                 "its directory"])
+def test_c15_thaw_finds_the_journal_by_itself(make, spawn, tmp_path, how):
+    """Nobody who needs it has the time to look for a directory."""
+    one = make(extra=settings(tmp_path / "one", FROZEN)).start()
+    holder = spawn(MILD)
+    freeze(one, holder)
+    env = {"PATH": os.environ["PATH"], "XDG_CONFIG_HOME": str(tmp_path / "no"),
+           "STATE_DIRECTORY": str(tmp_path / "no"),
+           "GPUCOORD_URL": f"unix://{one.socket}"}
+    if how != "it answers":
+        one.kill()
+    if how == "its configuration":
+        (tmp_path / "gpucoord").mkdir()
+        one.config.rename(tmp_path / "gpucoord/gpucoord.yaml")
+        env["XDG_CONFIG_HOME"] = str(tmp_path)
+    elif how == "its directory":
+        env["STATE_DIRECTORY"] = str(one.dir)
+    done = subprocess.run([BINARY, "thaw"], capture_output=True, text=True,
+                          check=True, timeout=60, env=env)
+    assert "1 process thawed" in done.stdout, done.stderr
+    assert state(holder) != "T"
+    again = subprocess.run([BINARY, "thaw"], capture_output=True, text=True,
+                           check=True, timeout=60, env=env)
+    assert again.stdout == "nothing is frozen\n"
+
+
+def test_c15_who_dies_frozen_has_ended(make, spawn, tmp_path):
+    """Its TTL stands still, its death does not."""
+    one = make(extra=settings(tmp_path / "one", FROZEN)).start()
+    holder = spawn(MILD)
+    lease = freeze(one, holder)
+    holder.kill()
+    holder.wait()
+    until(lambda: is_ended(one, lease), "ended")
+    assert one.lease(lease)["reason"] == "gone"
+    assert "nothing is frozen" in until(
+        lambda: thaw(one).stdout.startswith("nothing") and thaw(one).stdout,
+        "the journal is empty")
+    assert one.request("next").status == 200
+
+
 def test_c15_frozen_over_a_kill_of_the_coordinator(make, spawn, tmp_path):
     """The row and the journal say so: a resume lets it go on."""
     one = make(extra=settings(tmp_path / "one", FROZEN)).start()

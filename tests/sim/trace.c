@@ -61,6 +61,7 @@ static void request(struct buf *out, const struct core_request *request)
     number(out, "grace", request->pause_grace_ms);
     number(out, "max-hold", request->max_hold_ms);
     number(out, "ladder", request->ladder);
+    number(out, "rungs", request->rungs);
     buf_text(out, request->is_preemptible ? " preemptible" : "");
     buf_text(out, request->is_durable ? " durable" : "");
     buf_text(out, request->holds_by_connection ? " by-connection" : "");

@@ -237,6 +237,10 @@ static void draw_request(struct world *world,
     if (world->profile->has_ladders) {
         out->ladder =
             (uint8_t)random_below(random, rig->config.ladder_count + 1);
+        if (out->ladder != 0 && out->service % 2 == 0) {
+            out->rungs = ladder_pack(&rig->config.ladders[out->ladder - 1]);
+            out->ladder = 0; /* It brings them itself. */
+        }
         out->is_reachable = random_once_in(random, 2);
         out->is_watched = random_once_in(random, 2);
     }

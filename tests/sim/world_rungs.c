@@ -27,6 +27,7 @@ void rungs_config(struct core_config *config)
 {
     memcpy(config->ladders, ladders, sizeof ladders);
     config->ladder_count = LADDERS;
+    config->rung_grace_ms = 450;
 }
 
 /* ---- Processes -------------------------------------------------------- */

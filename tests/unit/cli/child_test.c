@@ -9,6 +9,11 @@
 
 #include <cmocka.h>
 
+#include "lib/patient.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
 static struct child child;
 static struct child_files files;
 
@@ -101,6 +106,58 @@ static void a_signal_reaches_the_whole_group(void **state)
     expect_end(128 + SIGTERM);
 }
 
+/* Return the parent of the process @pid; -1 = there is none such. */
+static int parent_of(int pid)
+{
+    char path[64];
+    int parent = -1;
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    file = fopen(path, "r");
+    if (file != NULL) {
+        assert_int_equal(fscanf(file, "%*d (%*[^)]) %*c %d", &parent), 1);
+        assert_int_equal(fclose(file), 0);
+    }
+    return parent;
+}
+
+/* C3: what forks away twice, into a session of its own, is still ours, and is
+ * no zombie afterwards. */
+static void orphans_are_taken_in_and_waited_for(void **state)
+{
+    char path[] = "/tmp/gpucoord-orphan-XXXXXX";
+    char script[128];
+    struct patient patient = {0};
+    int orphan = 0;
+    int status;
+    FILE *file;
+
+    (void)state;
+    assert_int_equal(close(mkstemp(path)), 0);
+    child_adopt_orphans();
+    (void)snprintf(script, sizeof script,
+                   "(setsid sleep 1000 & echo $! >%s); kill -STOP $$; exit 4",
+                   path);
+    start(script);
+    await(WSTOPPED);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &orphan), 1);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(unlink(path), 0);
+    while (parent_of(orphan) != getpid()) {
+        patient_wait(&patient, "the orphan is taken in");
+    }
+    assert_int_equal(kill(orphan, SIGKILL), 0);
+    while (parent_of(orphan) != -1) {
+        patient_wait(&patient, "the orphan is waited for");
+        assert_false(child_has_ended(&child, &status));
+    }
+    child_signal(&child, SIGCONT);
+    expect_end(4);
+}
+
 /* A connection that the child inherits would outlive this process. */
 static void only_given_descriptors_are_inherited(void **state)
 {
@@ -129,6 +186,7 @@ int main(void)
         cmocka_unit_test(what_cannot_run_ends_as_in_a_shell),
         cmocka_unit_test(stop_and_continue),
         cmocka_unit_test(a_signal_reaches_the_whole_group),
+        cmocka_unit_test(orphans_are_taken_in_and_waited_for),
     };
 
     child_note_files(&files);

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "lib/patient.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -126,8 +128,10 @@ char act_rig_state(pid_t pid)
 
 void act_rig_until(pid_t pid, const char *states)
 {
+    struct patient patient = {0};
+
     while (strchr(states, act_rig_state(pid)) == NULL) {
-        (void)poll(NULL, 0, 1);
+        patient_wait(&patient, states);
     }
 }
 

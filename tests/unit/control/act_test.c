@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "lib/patient.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -329,9 +331,11 @@ static bool enter_cgroup(struct act *act)
 
 static void leave_cgroup(struct act *act)
 {
+    struct patient patient = {0};
+
     end(act);
     while (rmdir(act->target.cgroup.dir) != 0 && errno == EBUSY) {
-        (void)poll(NULL, 0, 1);
+        patient_wait(&patient, "the cgroup is empty");
     }
 }
 
@@ -365,6 +369,7 @@ static void a_cgroup_is_frozen_and_goes_on(void **state)
 static void a_frozen_cgroup_is_killed(void **state)
 {
     struct patience patience = patience_for(LONG_MS);
+    struct patient patient = {0};
     struct act act;
     bool is_populated;
 
@@ -379,6 +384,7 @@ static void a_frozen_cgroup_is_killed(void **state)
     assert_string_equal(act.outcome.reason, "");
     assert_int_equal(waitpid(act.pids[0], NULL, 0), act.pids[0]);
     do {
+        patient_wait(&patient, "all of the cgroup has died");
         assert_int_equal(cgroup_is_populated(&act.target.cgroup, &is_populated),
                          E_OK);
     } while (is_populated);

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "lib/patient.h"
+
 /* ---- Where they lie ------------------------------------------------------ */
 
 struct find_case {
@@ -153,9 +155,11 @@ static pid_t fork_away(void)
 /* Wait until the kernel says so: this is not done at once. */
 static void until(int (*ask)(const struct cgroup *, bool *), bool expected)
 {
+    struct patient patient = {0};
     bool is;
 
     do {
+        patient_wait(&patient, "the kernel says so");
         assert_int_equal(ask(&made, &is), E_OK);
     } while (is != expected);
 }

@@ -169,6 +169,7 @@ static const struct proc_set sets[] = {
     {.id = {31, 90}, .pgid = 30, .sid = 30},          /* 6: its group. */
     {.id = {31, 90}, .pgid = 30, .sid = 29},          /* 7: reused. */
     {.id = {9, 9}, .cgroup = "/user/gpucoord-run-1"}, /* 8: a prefix. */
+    {.id = {29, 90}, .pgid = 30, .sid = 30},          /* 9: as 6. */
 };
 
 struct lease_case {
@@ -203,6 +204,9 @@ static const struct lease_case lease_cases[] = {
     {"leases of several services",
      {{3, 7, &sets[0]}, {2, 8, &sets[0]}},
      {OWNER_LEASE, 8, 2}},
+    {"one lease that claims it twice",
+     {{1, 7, &sets[6]}, {1, 7, &sets[9]}},
+     {OWNER_LEASE, 7, 1}},
     {"two of one and one of another",
      {{3, 7, &sets[0]}, {2, 8, &sets[0]}, {4, 8, &sets[0]}},
      {OWNER_LEASE, 8, 2}},

@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "lib/patient.h"
+
 enum {
     WAIT_S = 20, /* A test that waits longer has failed. */
     LEASES = 8
@@ -100,11 +102,12 @@ static void kill_and_forget(pid_t pid)
 /* Wait until the kernel has no such process, be it a zombie of init's. */
 static void until_dead(pid_t pid)
 {
+    struct patient patient = {0};
     struct proc_stat stat;
 
     while (proc_read_stat(PROC_ROOT, pid, &stat) == E_OK &&
            !proc_has_died(&stat)) {
-        (void)usleep(100);
+        patient_wait(&patient, "it has died");
     }
 }
 
@@ -316,6 +319,7 @@ static void who_forks_away_does_not_escape_a_cgroup(void **state)
  * has read of it. */
 static void a_cgroup_that_is_removed_is_gone(void **state)
 {
+    struct patient patient = {0};
     pid_t child;
     pid_t away;
 
@@ -325,7 +329,7 @@ static void a_cgroup_that_is_removed_is_gone(void **state)
     rig_kill(child);
     kill_and_forget(away);
     while (cgroup_remove(&made) == E_BUSY) {
-        (void)usleep(100);
+        patient_wait(&patient, "the cgroup is empty");
     }
     until_told(1);
 }

@@ -523,6 +523,35 @@ static void a_pause_is_not_made_by_force(void **state)
     refuses(fixture, event, E_STATE);
 }
 
+/* What a request brings is nobody else's ladder, whatever that is called. */
+static void a_ladder_that_is_brought_has_the_default_deadlines(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_event event = {.type = CORE_ADMIN};
+    struct core_config config = config_one();
+    struct core_event ask = request(1, 1);
+    struct core_lease_view view;
+
+    config.ladder_count = 1;
+    config.ladders[0] =
+        (struct core_ladder){2, {{RUNG_TERM, 600000}, {RUNG_KILL, 0}}};
+    config.rung_grace_ms = 700;
+    event.admin.action = CORE_CONFIGURE;
+    event.admin.config = &config;
+    assert_int_equal(feed(fixture, event), E_OK);
+    ask.submit.rungs = 0x56; /* kill, term */
+    refuses(fixture, ask, E_INVALID);
+    ask.submit.rungs = ladder_pack(&config.ladders[0]);
+    assert_int_equal(feed(fixture, ask), E_OK);
+    event.admin.action = CORE_REVOKE;
+    event.admin.lease = fixture->effects.lease;
+    assert_int_equal(feed(fixture, event), E_OK);
+    assert_int_equal(core_lease_view(fixture->core, event.admin.lease, &view),
+                     E_OK);
+    assert_int_equal(view.rung, RUNG_TERM);
+    assert_int_equal(view.rung_by_ms - view.rung_at_ms, 700);
+}
+
 static void rows_no_version_wrote_are_invalid(void **state)
 {
     struct core_event event = {.type = CORE_RESTORE};
@@ -633,6 +662,7 @@ int main(void)
         STEP_TEST(only_who_stands_still_is_thawed),
         STEP_TEST(watched_leases_are_supervised),
         STEP_TEST(a_pause_is_not_made_by_force),
+        STEP_TEST(a_ladder_that_is_brought_has_the_default_deadlines),
         STEP_TEST(rows_no_version_wrote_are_invalid),
         STEP_TEST(rows_with_a_rung_of_another_state_are_invalid),
         cmocka_unit_test(configurations_out_of_range_are_invalid),

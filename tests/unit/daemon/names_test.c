@@ -195,11 +195,12 @@ static void the_watched_process_is_remembered(void **state)
                               .watch_pid = 812,
                               .watch_started = 99});
     assert_int_equal(names_lease_find(names, 1)->watch_pid, 812);
-    assert_int_equal(names_watch(names, 1, 1, 813, 100), E_OK);
+    assert_int_equal(names_watch(names, 1, 1, 813, 100, ""), E_OK);
     assert_int_equal(names_lease_find(names, 1)->watch_pid, 813);
     assert_string_equal(names_lease_find(names, 1)->metadata, "{\"k\":1}");
-    assert_int_equal(names_watch(names, 2, 1, 814, 101), E_OK);
+    assert_int_equal(names_watch(names, 2, 1, 814, 101, "9/8"), E_OK);
     assert_int_equal(names_lease_find(names, 2)->watch_started, 101);
+    assert_string_equal(names_lease_find(names, 2)->watches, "9/8");
     names_destroy(names);
 }
 
