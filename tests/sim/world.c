@@ -1,5 +1,6 @@
 #include "sim/world.h"
 
+#include "core/look.h"
 #include "sim/world_rungs.h"
 
 #include <assert.h>
@@ -155,6 +156,55 @@ static void usage_unload(struct world *world, uint32_t service, uint64_t at_ms)
     }
 }
 
+/* Fail unless the VRAM that is granted to @client was truly free, as far as a
+ * sample could show it: what others were using when the newest one was begun,
+ * and still do, fits beside it (C1, C2; guarantees 1 and 10).  Warm models of
+ * its own service are its room; which of what is used they are a sample of the
+ * whole device does not tell. */
+static void check_free(struct world *world,
+                       const struct rig *rig,
+                       const struct client *client)
+{
+    const struct core_lease_row *row = rig_row(rig, client->lease);
+    const uint32_t unverified = CORE_ROW_ADVISORY | CORE_ROW_BYPASSED |
+                                CORE_ROW_UNCHECKED | CORE_ROW_FROZEN;
+    bool is_resume = row != NULL && row->token_before != 0;
+    uint32_t i;
+    size_t n;
+
+    if (row == NULL || (row->flags & unverified) != 0) {
+        return;
+    }
+    for (i = 0; i < rig->config.device_count; i++) {
+        const struct core_device_config *device = &rig->config.devices[i];
+        uint64_t taken_mib = core_row_share(row, i).charge_mib;
+        uint64_t room_mib = (uint64_t)device->capacity_mib -
+                            device->reserve_mib + world->resident_mib[i] +
+                            (is_resume ? device->residue_mib : 0);
+
+        if ((row->granted >> i & 1) == 0 || !device->is_measured) {
+            continue;
+        }
+        for (n = 0; n < world->usage_count; n++) {
+            const struct usage *usage = &world->usages[n];
+
+            if (usage->device == i && usage->gone_at_ms > rig->now_ms &&
+                usage->since_ms < world->sampled_at_ms[i] &&
+                usage->service != row->service) {
+                taken_mib += usage->mib;
+            }
+        }
+        if (taken_mib > room_mib) {
+            rig_fail(rig,
+                     "lease %llu: %u MiB of %u are granted, of which %u "
+                     "are in use",
+                     (unsigned long long)client->lease,
+                     core_row_share(row, i).charge_mib, device->capacity_mib,
+                     (unsigned)taken_mib - core_row_share(row, i).charge_mib);
+        }
+    }
+}
+
 /* A granted client loads its model: less than it may, now and then more. */
 static void usage_load(struct world *world,
                        const struct rig *rig,
@@ -182,6 +232,7 @@ static void usage_load(struct world *world,
             mib += mib / 2;
         }
         usage_add(world, (struct usage){.lease = client->lease,
+                                        .since_ms = rig->now_ms,
                                         .gone_at_ms = CORE_FOREVER,
                                         .service = client->request.service,
                                         .device = i,
@@ -507,7 +558,8 @@ static void draw_report(struct world *world,
     if (random_once_in(random, 40)) {
         /* A stranger comes, or goes. */
         usage_unload(world, 0, rig->now_ms);
-        usage_add(world, (struct usage){.gone_at_ms = random_once_in(random, 2)
+        usage_add(world, (struct usage){.since_ms = rig->now_ms,
+                                        .gone_at_ms = random_once_in(random, 2)
                                                           ? CORE_FOREVER
                                                           : rig->now_ms + 3000,
                                         .device = device,
@@ -756,7 +808,8 @@ static void hear_end(struct world *world,
 static void hear_message(struct world *world,
                          const struct rig *rig,
                          struct random *random,
-                         const struct core_message *message)
+                         const struct core_message *message,
+                         bool is_release)
 {
     struct client *client = client_find(world, message->lease);
 
@@ -781,6 +834,9 @@ static void hear_message(struct world *world,
         if (client->token != message->token) {
             client->token = message->token;
             rungs_hear_grant(world, message->lease);
+            if (world->profile->has_ladders && !is_release) {
+                check_free(world, rig, client);
+            }
             usage_load(world, rig, random, client);
         }
         client->state = CLIENT_HOLDS;
@@ -789,6 +845,18 @@ static void hear_message(struct world *world,
         client->state = CLIENT_ASKED;
     } else if (message->type == CORE_MSG_REFUSE) {
         client->ref = 0;
+    }
+}
+
+/* Note what the core takes for warm models, for the next event. */
+static void note_residents(struct world *world, const struct rig *rig)
+{
+    struct core_device_view view;
+    uint32_t i;
+
+    for (i = 0; i < rig->config.device_count; i++) {
+        core_device_view(rig->core, i, &view);
+        world->resident_mib[i] = view.resident_mib;
     }
 }
 
@@ -809,6 +877,9 @@ void world_hear(struct world *world,
         hear_submit(world, event, effects);
     } else if (event->type == CORE_ACK) {
         hear_ack(world, random, event);
+    } else if (event->type == CORE_DEVICE_REPORT &&
+               event->report.state == CORE_DEVICE_OK) {
+        world->sampled_at_ms[event->report.device] = event->report.begun_at_ms;
     } else if (event->type == CORE_ATTACH) {
         world->streams[event->attach.service]++;
     } else if (event->type == CORE_DETACH && event->detach.lease == 0) {
@@ -821,8 +892,10 @@ void world_hear(struct world *world,
         }
     }
     for (i = 0; i < effects->message_count; i++) {
-        hear_message(world, rig, random, &effects->messages[i]);
+        hear_message(world, rig, random, &effects->messages[i],
+                     event->type == CORE_RELEASE);
     }
+    note_residents(world, rig);
 }
 
 void world_disconnect(struct world *world, const struct rig *rig)
@@ -830,6 +903,7 @@ void world_disconnect(struct world *world, const struct rig *rig)
     size_t i = 0;
 
     rungs_restart(world, rig);
+    memset(world->sampled_at_ms, 0, sizeof world->sampled_at_ms);
     memset(world->streams, 0, sizeof world->streams);
     while (i < world->client_count) {
         struct client *client = &world->clients[i];

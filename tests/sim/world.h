@@ -65,6 +65,7 @@ struct client {
 /* VRAM in use on a device. */
 struct usage {
     uint64_t lease; /* 0: left behind by nobody's lease. */
+    uint64_t since_ms;
     uint64_t gone_at_ms;
     uint32_t service; /* 0: a stranger. */
     uint32_t device;
@@ -106,6 +107,10 @@ struct world {
     struct proc procs[WORLD_PROCS];
     size_t proc_count;
     uint64_t ref_next;
+    uint64_t sampled_at_ms[CORE_DEVICES_MAX]; /* Of the newest sample heard; 0 =
+                                                 none since the start. */
+    uint32_t resident_mib[CORE_DEVICES_MAX];  /* Warm models, as the core had
+                                                 them before this event. */
     struct core_config reload; /* Of the newest CORE_CONFIGURE drawn. */
     struct core_usage named[CORE_USAGES_MAX]; /* Of the newest sample. */
 };
