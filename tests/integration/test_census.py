@@ -179,6 +179,41 @@ def test_who_uses_more_than_it_asked_for_is_charged_what_it_uses(card, spawn):
                                timeout_ms=0).status == 503
 
 
+def test_footprints_and_swap_times_are_learned_and_shown(make, spawn):
+    """Measured, not declared; fewer than five swaps say nothing."""
+    coordinator = make(verify="").start()
+    worker = spawn()
+    control = coordinator.control("batch")
+    work = hold(coordinator, "batch", worker, vram_mib=2000, ttl_ms=60000,
+                priority=5, preemptible=True)
+    use(coordinator, worker, 6000)
+    until(lambda: coordinator.lease(work["lease"])["measured_mib"] == 6000,
+          "measured")
+
+    def learned():
+        return {service["service_id"]: service
+                for service in coordinator.status()["services"]}["batch"]
+    until(lambda: learned()["footprint_mib"] == 6000, "its footprint")
+    for swaps in range(1, 6):
+        assert learned()["pause_ms"] is None
+        before = len(control.names())
+        chat = coordinator.ask("chat", priority=0, vram_mib=20000)
+        control.expect("pause", before)
+        use(coordinator, worker, 0)
+        coordinator.ack(work, "paused")
+        grant = chat.result()
+        assert grant.status == 200
+        coordinator.release(grant)
+        work = control.expect("resume", before)
+        use(coordinator, worker, 6000)
+        coordinator.ack(work, "resumed")
+        until(lambda: learned()["pauses"] == swaps, "counted")  # noqa: B023
+        until(lambda: coordinator.lease(work["lease"])[
+            "measured_mib"] == 6000, "measured again")
+    assert learned()["pause_ms"] >= 0
+    assert learned()["resume_ms"] >= 0
+
+
 def test_a_service_is_known_by_its_program(make, spawn):
     coordinator = make(verify="", extra="services:\n  engine:\n"
                        "    processes: {exe: sleep}\n").start()

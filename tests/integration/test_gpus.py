@@ -123,6 +123,60 @@ def test_an_nvidia_card_that_is_lost_comes_back(daemon, gpus):
     assert daemon.call("POST", "/gpu/request", body)[0] == 200
 
 
+def hold(daemon):
+    """Hold the card; return the grant."""
+    body = {"service_id": "s", "vram_mib": 1000, "ttl_ms": 60000}
+    status, grant = daemon.call("POST", "/gpu/request", body)
+    assert status == 200, grant
+    return grant
+
+
+def is_kept(daemon, grant):
+    """Hold what is promised of a lease whose card says nothing: it is kept and
+    renewed, shown as advisory, and nothing else is granted there."""
+    name = {"lease": grant["lease"], "token": grant["token"]}
+    assert daemon.call("POST", "/gpu/renew", name)[0] == 200
+    lease = daemon.call("GET", f"/gpu/leases/{grant['lease']}")[1]
+    assert (lease["state"], lease["guarantee"]) == ("held", "advisory")
+    body = {"service_id": "t", "vram_mib": 1000, "timeout_ms": 0}
+    assert daemon.call("POST", "/gpu/request", body)[0] == 503
+
+
+def test_a_driver_that_hangs_makes_nobody_wait_but_for_grants(daemon):
+    """Only the thread that asks it hangs."""
+    configure(daemon, "nvml")
+    daemon.start(nvidia(daemon, "used0 300\n"))
+    until(lambda: device(daemon)["used_mib"] == 300, "measured")
+    grant = hold(daemon)
+    os.mkfifo(daemon.home / "fifo")
+    nvidia(daemon, f"hang {daemon.home}/fifo\n")
+    until(lambda: device(daemon)["state"] == "stale", "stale")
+    is_kept(daemon, grant)
+    nvidia(daemon, "used0 400\n")
+    with open(daemon.home / "fifo", "wb"):
+        pass
+    until(lambda: device(daemon)["state"] == "ok", "ok again")
+    lease = daemon.call("GET", f"/gpu/leases/{grant['lease']}")[1]
+    assert lease["guarantee"] == "verified"
+    name = {"lease": grant["lease"], "token": grant["token"]}
+    assert daemon.call("POST", "/gpu/release", name)[0] == 200
+
+
+def test_a_lease_on_a_card_that_is_lost_is_kept_and_can_be_released(daemon):
+    configure(daemon, "nvml")
+    daemon.start(nvidia(daemon, "used0 300\n"))
+    until(lambda: device(daemon)["used_mib"] == 300, "measured")
+    grant = hold(daemon)
+    nvidia(daemon, "memory 15\n")
+    until(lambda: device(daemon)["state"] == "gone", "gone")
+    is_kept(daemon, grant)
+    name = {"lease": grant["lease"], "token": grant["token"]}
+    assert daemon.call("POST", "/gpu/release", name)[0] == 200
+    nvidia(daemon, "used0 300\n")
+    until(lambda: device(daemon)["state"] == "ok", "back")
+    hold(daemon)
+
+
 def test_a_card_that_is_lost_at_the_start_is_left_out_and_named(daemon):
     configure(daemon, "nvml")
     daemon.start(nvidia(daemon, "gpus 2\nmemory0 15\n"))

@@ -47,6 +47,33 @@ def test_b8_what_a_restart_prints_is_in_the_log(make, spawn, tmp_path):
     until(lambda: "hello from the hook" in one.log.read_text(), "logged")
 
 
+def test_b8_a_restart_that_takes_its_time_keeps_nobody_waiting(
+        make, spawn, tmp_path):
+    """The loop goes on; and the operator is told, with the walk so far."""
+    told = tmp_path / "told"
+    end = tmp_path / "end"
+    extra = settings(tmp_path / "one", "term, restart").splitlines()
+    extra[3] = (f"    restart: [/bin/sh, -c, 'while [ ! -e {end} ]; do "
+                f"sleep 0.01; done; echo ran >>{tmp_path}/one/ran']")
+    extra.append(f"notify: [/bin/sh, -c, 'echo \"$GPUCOORD_EVENT: $0\" "
+                 f">>{told}']")
+    one = make(extra="\n".join(extra) + "\n").start()
+    holder = spawn(MILD)
+    lease = hold(one, holder)["lease"]
+    one.admin("revoke", lease=lease)
+    until(lambda: "restart" in [step["rung"]
+                                for step in one.lease(lease)["walk"]], "begun")
+    assert one.release(one.request("other")).status == 200
+    assert one.lease(lease)["walk"][-1]["outcome"] == "running"
+    assert ran(one) == 0
+    end.touch()
+    until(lambda: one.lease(lease)["walk"][-1]["outcome"] == "ok", "it has run")
+    lines = until(lambda: told.exists() and len(
+        told.read_text().splitlines()) == 2 and told.read_text(), "told")
+    assert "revocation: lease 1 of 'whisper' was taken back" in lines
+    assert "restart: 'whisper' is restarted, lease 1 was taken back" in lines
+
+
 def test_b8_the_operator_is_told_once_an_hour(make, spawn, tmp_path):
     told = tmp_path / "told"
     notify = (f"notify: [{sys.executable}, -c, \"import sys; "
