@@ -348,6 +348,7 @@ def test_a_ladder_that_a_request_brought_keeps_its_deadlines(
     one = make(extra=settings(tmp_path / "one", "ask"))
     text = one.config.read_text().replace(
         "services:\n", "services:\n  other: {ladder: [{term: 10m}, kill]}\n")
+    text = text.replace("rung_grace: 1min", "rung_grace: 2s")
     one.config.write_text(text)
     one.start()
     holder = spawn(DEAF)
