@@ -220,6 +220,26 @@ static void unwatch(struct daemon *daemon, uint64_t lease, int why)
              lease, err_text(rc == E_OK ? why : rc));
 }
 
+/* Read one process, "812/4711", at *@text and move behind it and its comma;
+ * false where there is none. */
+static bool read_watched(const char **text, pid_t *pid, uint64_t *started)
+{
+    char *end = NULL;
+    long number = strtol(*text, &end, 10);
+
+    if (end == *text || *end != '/' || number <= 0 || number > INT32_MAX) {
+        return false;
+    }
+    *text = end + 1;
+    *started = strtoull(*text, &end, 10);
+    if (end == *text) {
+        return false;
+    }
+    *pid = (pid_t)number;
+    *text = *end == ',' ? end + 1 : end;
+    return true;
+}
+
 /* Watch what @sent names, oldest first.  E_OK if any of it lives, E_NOT_FOUND
  * if all has gone. */
 static int join_all(struct daemon *daemon, const struct names_lease *sent)
@@ -227,14 +247,12 @@ static int join_all(struct daemon *daemon, const struct names_lease *sent)
     const char *text = sent->watches;
     uint64_t started = 0;
     int best = E_NOT_FOUND;
-    int size = 0;
-    int pid = 0;
+    pid_t pid = 0;
     int rc;
 
-    while (sscanf(text, "%d/%" SCNu64 "%n", &pid, &started, &size) == 2) {
+    while (read_watched(&text, &pid, &started)) {
         rc = join(daemon, sent->lease, pid, started);
         best = rc == E_OK || best == E_NOT_FOUND ? rc : best;
-        text += size + (text[size] == ',' ? 1 : 0);
     }
     rc = join(daemon, sent->lease, (pid_t)sent->watch_pid, sent->watch_started);
     return rc == E_OK || best == E_NOT_FOUND ? rc : best;
