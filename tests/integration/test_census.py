@@ -112,6 +112,7 @@ def why(coordinator, service):
 
 def test_c8_a_rogue_is_charged_and_shown_and_named_and_logged_once(card, spawn):
     coordinator = card
+    speak_for_many(coordinator)
     rogue = spawn()
     use(coordinator, rogue, 3000)
     entry = seen(coordinator, rogue, 3000)

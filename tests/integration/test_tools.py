@@ -81,8 +81,10 @@ setsid sh -c 'echo $$ >{dir}/pid.new; mv {dir}/pid.new {dir}/pid; sleep 1000' &
 while ! [ -e {dir}/pid ]; do sleep 0.01; done
 {then}"""
 
+# What is started in the background may have been told to ignore SIGINT.
 RUNNER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tools!r})
 import processes
 processes.run(["sh", "-c", {script!r}], cwd="/", out=None, env=None,
