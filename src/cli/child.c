@@ -61,6 +61,26 @@ int child_become(char *const *argv)
     return saved == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
 }
 
+static void close_both(const int ends[2])
+{
+    if (ends[0] >= 0) {
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+    }
+}
+
+/* Wait until the child has closed the pipe @ends: who asks for its cgroup
+ * before it is there would be told another one. */
+static void await_end(const int ends[2])
+{
+    char byte;
+
+    (void)close(ends[1]);
+    while (read(ends[0], &byte, 1) < 0 && errno == EINTR) {
+    }
+    (void)close(ends[0]);
+}
+
 int child_start(struct child *child,
                 char *const *argv,
                 const struct child_files *files,
@@ -69,10 +89,12 @@ int child_start(struct child *child,
 {
     bool has_group = tcgetpgrp(STDIN_FILENO) != getpgrp();
     pid_t self = getpid();
-    pid_t pid = fork();
+    int entered[2] = {-1, -1};
+    pid_t pid = pipe2(entered, O_CLOEXEC) == 0 ? fork() : -1;
 
     if (pid < 0) {
         say("cannot start '%s': %s", argv[0], strerror(errno));
+        close_both(entered);
         return E_IO;
     }
     if (pid == 0) {
@@ -84,6 +106,7 @@ int child_start(struct child *child,
             _exit(EXIT_BY_SIGNAL + SIGTERM); /* It died before that line. */
         }
         confine_enter(confine);
+        close_both(entered);
         close_others(files);
         (void)sigprocmask(SIG_SETMASK, mask, NULL);
         _exit(child_become(argv));
@@ -91,6 +114,7 @@ int child_start(struct child *child,
     if (has_group) {
         (void)setpgid(pid, pid); /* Both do it, so that neither is early. */
     }
+    await_end(entered);
     *child = (struct child){.pid = pid, .has_group = has_group};
     return E_OK;
 }
