@@ -310,6 +310,7 @@ void account_report(struct core *core, const struct core_event *event)
     device->sampled_at_ms = event->report.begun_at_ms;
     device->used_mib = event->report.used_mib;
     if (device_is_fresh(device)) {
+        device->is_accounted = true;
         if (event->report.is_attributed) {
             attribute(core, device, event);
         } else {

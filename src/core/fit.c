@@ -3,11 +3,14 @@
 
 #include <assert.h>
 
+/* Say whether @device needs no new sample for @lease: the seat lingers for its
+ * service.  What strangers and warm models use there must be known, though: a
+ * restart forgets it. */
 static bool keeps_seat_for(const struct core *core,
                            const struct device *device,
                            const struct lease *lease)
 {
-    return device->linger_until_ms > core->now_ms &&
+    return device->is_accounted && device->linger_until_ms > core->now_ms &&
            device->linger_service == lease->row.service;
 }
 

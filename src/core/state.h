@@ -146,6 +146,7 @@ struct device {
     uint32_t index;
     enum core_device_state state;
     bool is_drained;
+    bool is_accounted; /* A sample counted, so it is known who uses what. */
     uint32_t used_mib;
     uint64_t sampled_at_ms;    /* Begin of the newest sample; 0 = none. */
     uint64_t dirty_at_ms;      /* Last release, ack or death. */

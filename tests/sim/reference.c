@@ -791,6 +791,7 @@ void ref_report(struct ref *ref, const struct ref_sample *sample)
     device->sampled_at = sample->begun_at;
     device->used = sample->used;
     if (sample->begun_at > device->changed_at) {
+        device->known = true;
         if (sample->names) {
             ref_attribute(ref, sample);
         } else {
@@ -968,6 +969,7 @@ void ref_restart(struct ref *ref, uint32_t hold)
         device->used = 0;
         device->named_at = 0;
         ref_forget_uses(ref, (uint32_t)i);
+        device->known = false;
         device->sampled_at = 0;
         device->changed_at = 0;
         device->linger_until = 0;

@@ -89,6 +89,7 @@ struct ref_device {
     bool measured;
     bool ok;
     bool drained;
+    bool known;          /* A sample counted since the last restart. */
     uint64_t sampled_at; /* Begin of the newest sample; 0 = none. */
     uint64_t changed_at; /* Of the last release, ack or death; 0 = none. */
     uint64_t named_at;   /* Begin of the newest sample that counted; 0: it

@@ -230,7 +230,7 @@ static bool fits(const struct ref *ref,
                  bool backfills)
 {
     const struct ref_device *device = &ref->devices[at];
-    bool is_kept_for_it = !backfills && lingers(ref, at) &&
+    bool is_kept_for_it = !backfills && device->known && lingers(ref, at) &&
                           device->linger_service == lease->service;
     uint64_t own = own_charge(lease, at);
     uint64_t free;

@@ -355,6 +355,55 @@ static void c9_an_overdue_waiter_has_its_turn(void **state)
     stage_close(&stage);
 }
 
+/* C1, C2: a lingering seat stands in for a new sample, not for the first: what
+ * a restart has forgotten is in use still, and nobody is granted it. */
+static void c2_a_kept_seat_is_no_room_nobody_measured(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t chat;
+
+    (void)state;
+    stage_config(&config);
+    config.devices[0].is_measured = true;
+    config.classes[0].linger_ms = 3000;
+    stage_open(&stage, &config);
+    stage_wait(&stage, 1000);
+    stage_sample(&stage, 0, 9000);
+    chat =
+        stage_ask(&stage, "chat",
+                  (struct core_request){.class_id = CHATBOT, .vram_mib = 4096});
+    stage_restart(&stage);
+    stage_sample(&stage, 0, 9000);
+    stage_release(&stage, chat);
+    chat =
+        stage_ask(&stage, "chat", (struct core_request){.class_id = CHATBOT});
+    stage_wait(&stage, 10);
+    stage_sample(&stage, 0, 9000);
+    stage_note(&stage, "once it is known who uses what, the seat is enough");
+    stage_release(&stage, chat);
+    (void)stage_ask(&stage, "chat", (struct core_request){.class_id = CHATBOT});
+    stage_expect(
+        &stage,
+        "[  1000] gpu 0 uses 9000 MiB\n"
+        "[  1000] chat asks -> lease 1\n"
+        "          chat lease 1 granted, token 2, gpu 0, 4096 MiB\n"
+        "[  1001] the coordinator starts again\n"
+        "[  1001] gpu 0 uses 9000 MiB\n"
+        "[  1001] chat releases lease 1\n"
+        "          chat lease 1 ended (released)\n"
+        "[  1001] chat asks -> lease 1000\n"
+        "          chat lease 1000 clearing\n"
+        "[  1011] gpu 0 uses 9000 MiB\n"
+        "          chat lease 1000 granted, token 1001, gpu 0, 19416 MiB\n"
+        "once it is known who uses what, the seat is enough\n"
+        "[  1011] chat releases lease 1000\n"
+        "          chat lease 1000 ended (released)\n"
+        "[  1011] chat asks -> lease 1002\n"
+        "          chat lease 1002 granted, token 1003, gpu 0, 19416 MiB\n");
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +414,7 @@ int main(void)
         cmocka_unit_test(c4_an_end_that_leaves_nothing_starts_no_settle_time),
         cmocka_unit_test(c9_a_reservation_stays_where_it_is),
         cmocka_unit_test(c9_an_overdue_waiter_has_its_turn),
+        cmocka_unit_test(c2_a_kept_seat_is_no_room_nobody_measured),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
