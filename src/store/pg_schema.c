@@ -13,7 +13,7 @@ static const char table_lease[] =
     " class text,\n" /* NULL: the implicit class of .priority. */
     " priority bigint,\n"
     " metadata text,\n"
-    " ladder text,\n"
+    " watches text,\n"
     " watch_pid bigint NOT NULL,\n"
     " watch_started bigint NOT NULL,\n"
     " shares text,\n" /* "4096/0,2048/0". */
@@ -92,12 +92,11 @@ static const char table_member[] = "CREATE TABLE gpu_member (\n"
 
 /* .number_base is added to the timeline in the numbers: an import brought
  * numbers that were higher. */
-static const char table_schema[] =
-    "CREATE TABLE gpu_schema (\n"
-    " id bigint PRIMARY KEY CHECK (id = 1),\n"
-    " version bigint NOT NULL,\n"
-    " number_base bigint NOT NULL DEFAULT 0\n"
-    ")";
+static const char table_schema[] = "CREATE TABLE gpu_schema (\n"
+                                   " id bigint PRIMARY KEY CHECK (id = 1),\n"
+                                   " version bigint NOT NULL,\n"
+                                   " number_base bigint NOT NULL DEFAULT 0\n"
+                                   ")";
 
 static const char first_rows[] =
     "INSERT INTO gpu_schema(id, version) VALUES (1, 0);\n"
@@ -182,7 +181,7 @@ static const char function_commit[] =
     "  ON CONFLICT (id) DO UPDATE SET\n"
     "   service_id = EXCLUDED.service_id, job_id = EXCLUDED.job_id,\n"
     "   class = EXCLUDED.class, priority = EXCLUDED.priority,\n"
-    "   metadata = EXCLUDED.metadata, ladder = EXCLUDED.ladder,\n"
+    "   metadata = EXCLUDED.metadata, watches = EXCLUDED.watches,\n"
     "   watch_pid = EXCLUDED.watch_pid,\n"
     "   watch_started = EXCLUDED.watch_started,\n"
     "   shares = EXCLUDED.shares, token = EXCLUDED.token,\n"
@@ -325,15 +324,18 @@ static const char function_resign[] =
     " RETURN FOUND;\n"
     "END $$";
 
-/* Take the lock of the session, and refuse with the name of who has it. */
+/* Take the lock of the session, and refuse with the name of who has it.  The
+ * backend of a coordinator that has just been killed has it for a moment
+ * still. */
 static const char function_lock[] =
     "CREATE FUNCTION gpu_lock() RETURNS void LANGUAGE plpgsql AS $$\n"
     "DECLARE\n"
     " who record;\n"
     "BEGIN\n"
-    " IF pg_try_advisory_lock(gpu_lock_key()) THEN\n"
-    "  RETURN;\n"
-    " END IF;\n"
+    " PERFORM set_config('lock_timeout', '2000', true);\n"
+    " PERFORM pg_advisory_lock(gpu_lock_key());\n"
+    " PERFORM set_config('lock_timeout', '0', true);\n"
+    "EXCEPTION WHEN lock_not_available THEN\n"
     " SELECT a.application_name, l.pid INTO who FROM pg_locks l\n"
     "  LEFT JOIN pg_stat_activity a ON a.pid = l.pid\n"
     "  WHERE l.locktype = 'advisory' AND l.granted\n"

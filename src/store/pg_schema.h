@@ -20,6 +20,11 @@
 #ifndef GPUCOORD_STORE_PG_SCHEMA_H
 #define GPUCOORD_STORE_PG_SCHEMA_H
 
+#include "base/err.h"
+#include "store/files.h"
+
+#include <libpq-fe.h>
+
 /* Raised by the functions, as SQLSTATE. */
 #define PG_STATE_FENCED  "GC001" /* Another has led since: write no more. */
 #define PG_STATE_GPUS    "GC002" /* Other GPUs than the cluster's. */
@@ -33,5 +38,16 @@ struct pg_migration {
 /* The schema that this program reads and writes: the first makes version 1. */
 extern const struct pg_migration pg_migrations[];
 extern const int pg_schema_version;
+
+/* Make the schema on @conn, or bring it to the present version, while nobody
+ * else does.
+ *
+ * Errors (@msg says why; the version is what it was, or one in between):
+ *   E_VERSION  a newer version of this program made it.
+ *   E_BUSY     it is older, and a coordinator works with it.
+ *   E_STORE    it cannot be read or made.
+ *   E_NOMEM    no memory.
+ */
+MUST_USE int pg_schema_apply(PGconn *conn, struct store_message *msg);
 
 #endif

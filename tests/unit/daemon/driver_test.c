@@ -92,8 +92,14 @@ static void faulty_close(struct store *store)
 }
 
 static const struct store_ops faulty_ops = {
-    faulty_load,    faulty_commit, faulty_pending, faulty_numbers,
-    faulty_reserve, faulty_state,  faulty_close};
+    .load = faulty_load,
+    .commit = faulty_commit,
+    .pending = faulty_pending,
+    .numbers = faulty_numbers,
+    .reserve_numbers = faulty_reserve,
+    .state = faulty_state,
+    .close = faulty_close,
+};
 
 /* ---- A driver without a daemon ----------------------------------------- */
 
