@@ -46,6 +46,7 @@ struct store {
     struct batch batch;         /* The current one. */
     void (*changed)(void *arg); /* store_watch(); NULL = nobody asked. */
     void *changed_arg;
+    bool syncs_all; /* store_syncs_all(). */
 };
 
 /* Open a backend: as store_open(), with what follows "sqlite:" in the URL, or

@@ -181,6 +181,7 @@ static struct pg_store *make(struct event_base *loop)
 
     if (store != NULL) {
         store->base.ops = &pg_store_ops;
+        store->base.syncs_all = true;
         batch_init(&store->base.batch);
         pg_params_init(&store->params);
         list_init(&store->pending);

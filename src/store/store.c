@@ -107,6 +107,11 @@ void store_commit(struct store *store,
     store->ops->commit(store, &how);
 }
 
+bool store_syncs_all(const struct store *store)
+{
+    return store->syncs_all;
+}
+
 size_t store_pending(const struct store *store)
 {
     return store->ops->pending(store);

@@ -169,6 +169,9 @@ void store_commit(struct store *store,
                   store_done done,
                   void *arg);
 
+/* Say whether every commit outlives a power loss, asked for or not. */
+bool store_syncs_all(const struct store *store);
+
 /* Return how many commits still wait for their callback. */
 size_t store_pending(const struct store *store);
 
