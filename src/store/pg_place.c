@@ -164,6 +164,13 @@ int pg_place_run(PGconn *conn, const char *sql, struct store_message *msg)
     return E_OK;
 }
 
+/* The server's warnings come with the errors that we tell. */
+static void keep_quiet(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
+}
+
 int pg_place_connect(const struct pg_place *place,
                      PGconn **out,
                      struct store_message *msg)
@@ -174,6 +181,7 @@ int pg_place_connect(const struct pg_place *place,
     if (conn == NULL) {
         return E_NOMEM;
     }
+    (void)PQsetNoticeProcessor(conn, keep_quiet, NULL);
     if (PQstatus(conn) == CONNECTION_OK) {
         rc = pg_place_check(conn, msg);
         rc = rc != E_OK ? rc : pg_place_run(conn, pg_place_session, msg);
@@ -190,5 +198,10 @@ int pg_place_connect(const struct pg_place *place,
 
 PGconn *pg_place_start(const struct pg_place *place)
 {
-    return PQconnectStartParams(place->keywords, place->values, 0);
+    PGconn *conn = PQconnectStartParams(place->keywords, place->values, 0);
+
+    if (conn != NULL) {
+        (void)PQsetNoticeProcessor(conn, keep_quiet, NULL);
+    }
+    return conn;
 }
