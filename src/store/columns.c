@@ -55,14 +55,26 @@ _Static_assert(COLUMN_COUNT - COLUMN_NUMBERS ==
                    (int)(sizeof numbers / sizeof numbers[0]),
                "the count of columns is that of the table");
 
+static const char *const other_names[COLUMN_NUMBERS] = {
+    [COLUMN_SERVICE] = "service_id",  [COLUMN_JOB] = "job_id",
+    [COLUMN_CLASS] = "class",         [COLUMN_PRIORITY] = "priority",
+    [COLUMN_METADATA] = "metadata",   [COLUMN_WATCHES] = "watches",
+    [COLUMN_WATCH_PID] = "watch_pid", [COLUMN_WATCH_STARTED] = "watch_started",
+    [COLUMN_SHARES] = "shares",
+};
+
+const char *columns_name(int place)
+{
+    return place < COLUMN_NUMBERS ? other_names[place]
+                                  : numbers[place - COLUMN_NUMBERS].name;
+}
+
 void columns_names(struct buf *sql)
 {
     int i;
 
-    buf_text(sql, "service_id,job_id,class,priority,metadata,watches,watch_pid,"
-                  "watch_started,shares");
-    for (i = 0; i < COLUMN_COUNT - COLUMN_NUMBERS; i++) {
-        buf_printf(sql, ",%s", numbers[i].name);
+    for (i = 0; i < COLUMN_COUNT; i++) {
+        buf_printf(sql, i == 0 ? "%s" : ",%s", columns_name(i));
     }
 }
 

@@ -39,6 +39,9 @@ struct column_others {
 /* Append the names of all columns, with commas between. */
 void columns_names(struct buf *sql);
 
+/* Return the name of the column @place. */
+const char *columns_name(int place);
+
 /* Return the number in the column @place (from COLUMN_NUMBERS on) of @row. */
 uint64_t columns_get(const struct core_lease_row *row, int place);
 

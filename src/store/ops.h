@@ -34,6 +34,7 @@ struct store_ops {
     /* NULL where a backend has nothing to it: every commit is done before its
      * return, and reserving is quick; no fail-over; no state of its own. */
     bool (*touches)(const struct store *store, uint64_t id);
+    int (*raise_numbers)(struct store *store, uint64_t end);
     void (*ask_numbers)(struct store *store, uint64_t end);
     int (*hold_ms)(struct store *store, uint64_t longest_ms, uint64_t *hold_ms);
     const char *(*why)(const struct store *store);

@@ -181,6 +181,7 @@ const struct store_ops pg_store_ops = {
     .reserve_numbers = pg_reserve_numbers,
     .state = pg_state,
     .touches = pg_touches,
+    .raise_numbers = pg_store_raise_numbers,
     .ask_numbers = pg_ask_numbers,
     .hold_ms = pg_store_hold_ms,
     .why = pg_why,

@@ -2,11 +2,13 @@
  * pipeline mode, where nothing can be waited for. */
 #include "base/log.h"
 #include "store/columns.h"
+#include "store/pg_schema.h"
 #include "store/pg_store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct loading {
     const struct store_reader *reader;
@@ -183,26 +185,60 @@ int pg_store_load(struct store *base,
     return rc;
 }
 
-int pg_store_hold_ms(struct store *base, uint64_t longest_ms, uint64_t *hold_ms)
+/* Ask one question, with up to three numbers, whose answer is one.
+ *
+ * Errors: E_INVALID where the numbers are used up, E_NO_LEADER, E_STORE. */
+static int ask_number(const struct pg_store *store,
+                      const char *sql,
+                      const uint64_t numbers[3],
+                      int count,
+                      uint64_t *answer)
 {
-    char longest[24];
-    const char *values[] = {longest};
+    char texts[3][24];
+    const char *values[3] = {texts[0], texts[1], texts[2]};
     PGconn *conn = NULL;
     PGresult *result;
-    int rc = open_reader((const struct pg_store *)base, &conn);
+    const char *state;
+    int rc = open_reader(store, &conn);
+    int i;
 
     if (rc != E_OK) {
         return E_STORE;
     }
-    (void)snprintf(longest, sizeof longest, "%" PRIu64, longest_ms);
-    result = PQexecParams(conn, "SELECT gpu_hold_ms($1)", 1, NULL, values, NULL,
-                          NULL, 0);
+    for (i = 0; i < count; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "%" PRIu64, numbers[i]);
+    }
+    result = PQexecParams(conn, sql, count, NULL, values, NULL, NULL, 0);
+    state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (PQresultStatus(result) == PGRES_TUPLES_OK) {
-        *hold_ms = (uint64_t)pg_rows_number(result, 0, 0);
+        *answer = (uint64_t)pg_rows_number(result, 0, 0);
+    } else if (state != NULL && strcmp(state, PG_STATE_NUMBERS) == 0) {
+        rc = E_INVALID;
+    } else if (state != NULL && strcmp(state, PG_STATE_FENCED) == 0) {
+        rc = E_NO_LEADER;
     } else {
+        log_error("cannot use the store: %s", PQerrorMessage(conn));
         rc = E_STORE;
     }
     PQclear(result);
     PQfinish(conn);
     return rc;
+}
+
+int pg_store_hold_ms(struct store *base, uint64_t longest_ms, uint64_t *hold_ms)
+{
+    return ask_number((const struct pg_store *)base, "SELECT gpu_hold_ms($1)",
+                      (const uint64_t[3]){longest_ms}, 1, hold_ms);
+}
+
+int pg_store_raise_numbers(struct store *base, uint64_t end)
+{
+    struct pg_store *store = (struct pg_store *)base;
+
+    return end <= store->numbers
+               ? E_OK
+               : ask_number(store, "SELECT gpu_raise_numbers($1, $2, $3)",
+                            (const uint64_t[3]){store->fence.timeline,
+                                                store->fence.epoch, end},
+                            3, &store->numbers);
 }

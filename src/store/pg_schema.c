@@ -249,6 +249,24 @@ static const char function_reserve[] =
     " RETURN gpu_numbers_end(my_timeline);\n"
     "END $$";
 
+/* An import brings numbers up to @wanted: those of this timeline, and of every
+ * later one, begin above them. */
+static const char function_raise[] =
+    "CREATE FUNCTION gpu_raise_numbers(my_timeline bigint,\n"
+    " my_epoch bigint, wanted bigint) RETURNS bigint LANGUAGE plpgsql AS $$\n"
+    "BEGIN\n"
+    " PERFORM gpu_fence(my_timeline, my_epoch);\n"
+    " IF wanted > gpu_numbers_first(my_timeline) THEN\n"
+    "  UPDATE gpu_schema\n"
+    "   SET number_base = (wanted >> 40) + 1 - my_timeline;\n"
+    " END IF;\n"
+    " IF gpu_numbers_first(my_timeline + 1) > 1::bigint << 53 THEN\n"
+    "  RAISE EXCEPTION USING ERRCODE = 'GC004', MESSAGE =\n"
+    "   'the numbers of the import are too high';\n"
+    " END IF;\n"
+    " RETURN gpu_numbers_end(my_timeline);\n"
+    "END $$";
+
 /* The row is taken by whoever calls, which holds its lock. */
 static const char function_take[] =
     "CREATE FUNCTION gpu_take(my_name text, my_advertise text,\n"
@@ -408,35 +426,16 @@ static const char function_gone[] =
     "$$";
 
 static const char *const version_1[] = {
-    table_lease,
-    table_class,
-    table_mode,
-    table_numbers,
-    table_batch,
-    table_leader,
-    table_member,
-    table_schema,
-    first_rows,
-    view_queue,
-    view_cluster,
-    function_timeline,
-    function_lock_key,
-    function_fence,
-    function_numbers_first,
-    function_numbers_end,
-    function_reserve,
-    function_commit,
-    function_take,
-    function_lead,
-    function_renew,
-    function_resign,
-    function_lock,
-    function_alone,
-    function_resume,
-    function_hold,
-    function_seen,
-    function_gone,
-    NULL,
+    table_lease,          table_class,      table_mode,
+    table_numbers,        table_batch,      table_leader,
+    table_member,         table_schema,     first_rows,
+    view_queue,           view_cluster,     function_timeline,
+    function_lock_key,    function_fence,   function_numbers_first,
+    function_numbers_end, function_reserve, function_raise,
+    function_commit,      function_take,    function_lead,
+    function_renew,       function_resign,  function_lock,
+    function_alone,       function_resume,  function_hold,
+    function_seen,        function_gone,    NULL,
 };
 
 const struct pg_migration pg_migrations[] = {{version_1}};

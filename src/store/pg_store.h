@@ -159,6 +159,12 @@ MUST_USE int pg_store_load(struct store *base,
 MUST_USE int
 pg_store_hold_ms(struct store *base, uint64_t longest_ms, uint64_t *hold_ms);
 
+/* Have all numbers lie at @end or above, likewise.
+ *
+ * Errors: as store_raise_numbers().
+ */
+MUST_USE int pg_store_raise_numbers(struct store *base, uint64_t end);
+
 /* ---- pg_open.c --------------------------------------------------------- */
 
 /* The statements that are prepared on each connection, and the one whose

@@ -143,6 +143,16 @@ bool store_touches(const struct store *store, uint64_t id)
            (store->ops->touches != NULL && store->ops->touches(store, id));
 }
 
+int store_raise_numbers(struct store *store, uint64_t end)
+{
+    if (end >= UINT64_C(1) << 53) {
+        return E_INVALID;
+    }
+    return store->ops->raise_numbers != NULL
+               ? store->ops->raise_numbers(store, end)
+               : store->ops->reserve_numbers(store, end);
+}
+
 void store_ask_numbers(struct store *store, uint64_t end)
 {
     if (store->ops->ask_numbers != NULL) {

@@ -193,8 +193,20 @@ uint64_t store_numbers(const struct store *store);
  * Errors (nothing is reserved):
  *   E_STORE_FULL  the disk is full.
  *   E_STORE       writing failed.
+ *   E_NO_LEADER   another coordinator has the store since.
  */
 MUST_USE int store_reserve_numbers(struct store *store, uint64_t end);
+
+/* Have all numbers from now on lie at @end or above, durably: an import brings
+ * leases that have the others.  Leaves the current batch alone.
+ *
+ * Errors (nothing has changed):
+ *   E_INVALID     they would be no numbers that JavaScript can count.
+ *   E_STORE_FULL  the disk is full.
+ *   E_STORE       writing failed.
+ *   E_NO_LEADER   another coordinator has the store since.
+ */
+MUST_USE int store_raise_numbers(struct store *store, uint64_t end);
 
 /* Have the numbers below @end reserved, likewise, without waiting for it where
  * that takes long: store_numbers() rises when it is done.  A failure is logged,
