@@ -60,7 +60,9 @@ static const char *store_state(struct check *check, const char *path)
 
     buf_init(&dir, 0);
     paths_parent(path, &dir);
-    if (access(path, F_OK) == 0) {
+    if (config_is_database(path)) {
+        state = "database"; /* Whoever serves finds out. */
+    } else if (access(path, F_OK) == 0) {
         state = access(path, R_OK | W_OK) == 0 ? "ok" : "forbidden";
     } else if (access(buf_string(&dir), F_OK) == 0 &&
                access(buf_string(&dir), W_OK | X_OK) != 0) {

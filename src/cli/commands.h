@@ -17,6 +17,10 @@ int check_main(int argc, char **argv);
 /* Let go on what is frozen or checkpointed. */
 int thaw_main(int argc, char **argv);
 
+/* A queue from one store to another. */
+int export_main(int argc, char **argv);
+int import_main(int argc, char **argv);
+
 /* One call of the CUDA driver, for the coordinator; control/cuda_call.c. */
 int cuda_call_main(int argc, char **argv);
 

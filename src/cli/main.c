@@ -33,6 +33,8 @@ static const struct command {
     {"check", check_main, "show what this machine has, and what works here"},
     {"check-config", check_config_main,
      "name every mistake in a configuration"},
+    {"export", export_main, "write the queue out, while no coordinator runs"},
+    {"import", import_main, "read a queue into an empty store"},
     {"simulate", simulate_main, "run a trace in virtual time"},
     {"replay", replay_main, "run a trace against a coordinator"},
     {"version", version_main, "print the version"},

@@ -83,7 +83,7 @@ static void alarms(const json_t *status, bool has_colour, struct buf *out)
 {
     const char *store = field_text(status, "store");
     char time[HUMAN_SIZE];
-    char line[128];
+    char line[384];
 
     if (field_flag(status, "bypass")) {
         (void)snprintf(line, sizeof line,
@@ -111,6 +111,12 @@ static void alarms(const json_t *status, bool has_colour, struct buf *out)
     if (strcmp(store, "store-full") == 0) {
         alarm_line(has_colour, "the store is full: nothing new is accepted",
                    out);
+    } else if (strcmp(store, "store-away") == 0) {
+        (void)snprintf(line, sizeof line,
+                       "the store is away, nothing is granted until it is "
+                       "back: %s",
+                       or_dash(field_text(status, "store_why")));
+        alarm_line(has_colour, line, out);
     } else if (strcmp(store, "ok") != 0) {
         alarm_line(has_colour, "the store has failed: nothing is granted", out);
     }

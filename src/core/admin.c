@@ -208,6 +208,7 @@ static int act_on_lease(struct core *core, const struct core_event *event)
     case CORE_SHUTDOWN:
     case CORE_CONFIGURE:
     case CORE_NUMBERS:
+    case CORE_HOLD:
         break;
     }
     return E_INVALID;
@@ -331,6 +332,9 @@ int admin_step(struct core *core, const struct core_event *event)
     case CORE_NUMBERS:
         core->id_end = event->admin.id_end;
         core->token_end = event->admin.token_end;
+        break;
+    case CORE_HOLD:
+        core->is_held = event->admin.until_ms != 0;
         break;
     }
     core->needs_pass = core->needs_pass || rc == E_OK;

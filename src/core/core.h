@@ -124,7 +124,9 @@ enum core_admin {
     CORE_BYPASS,    /* Grant everything at once until .until_ms; 0 ends it. */
     CORE_SHUTDOWN,  /* Drain, end the waits, stop at .until_ms at the latest. */
     CORE_CONFIGURE, /* Take .config; devices and class numbers stay. */
-    CORE_NUMBERS    /* Lease ids and tokens may go up to .id_end, .token_end. */
+    CORE_NUMBERS,   /* Lease ids and tokens may go up to .id_end, .token_end. */
+    CORE_HOLD       /* Grant nothing, ask nobody to make room: what that changes
+                       cannot be stored.  .until_ms 0 ends it. */
 };
 
 enum core_device_state {

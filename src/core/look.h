@@ -160,6 +160,7 @@ enum core_wait {
     CORE_WAIT_OPERATOR, /* Paused by an operator. */
     CORE_WAIT_FROZEN,   /* .blocker was frozen for an operator, with its
                            VRAM. */
+    CORE_WAIT_STORE,    /* The store is away: nothing can be granted. */
     CORE_WAITS
 };
 

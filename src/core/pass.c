@@ -303,7 +303,7 @@ void pass_run(struct core *core)
     for (i = 0; i < core->config.device_count; i++) {
         core->devices[i].is_awaited = false;
     }
-    if (core->waiter_count + core->sleeper_count == 0) {
+    if (core->waiter_count + core->sleeper_count == 0 || core->is_held) {
         return;
     }
     if (core->config.is_observing && core->bypass_until_ms == 0 &&

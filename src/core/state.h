@@ -228,6 +228,7 @@ struct core {
     bool is_repeat;
     /* Modes. */
     uint64_t hold_until_ms; /* Startup: nothing is granted before. */
+    bool is_held;           /* The store is away: nothing is granted at all. */
     uint64_t bypass_until_ms;
     uint64_t stop_at_ms;
     bool is_draining; /* An operator's; */

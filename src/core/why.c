@@ -109,6 +109,7 @@ static void blame(const struct core *core,
     case CORE_WAIT_TURN:
     case CORE_WAIT_OPERATOR:
     case CORE_WAIT_FROZEN:
+    case CORE_WAIT_STORE:
     case CORE_WAITS:
         break;
     }
@@ -243,6 +244,8 @@ static bool why_mode(const struct core *core,
     } else if (lease->row.state == LEASE_AWAY) {
         out->wait = CORE_WAIT_AWAY;
         out->until_ms = lease->deadline_at_ms;
+    } else if (core->is_held) {
+        out->wait = CORE_WAIT_STORE;
     } else if (core->now_ms < core->hold_until_ms) {
         out->wait = CORE_WAIT_STARTUP;
         out->until_ms = later(core->now_ms, core->hold_until_ms);

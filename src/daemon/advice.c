@@ -22,6 +22,8 @@ static const struct {
     {E_RESTARTING, "leases and jobs are kept until the next one has started"},
     {E_STORE_FULL, "its disk is full; releases and expiries go on"},
     {E_STORE, "nothing was changed; try again"},
+    {E_STORE_AWAY, "what was asked for may happen when it is back; try again"},
+    {E_NO_LEADER, "another coordinator has the store, and answers"},
     {E_ENDED, "it was released or cancelled, or its holder has gone"},
 };
 

@@ -97,7 +97,7 @@ struct config {
     const char *socket;      /* Path of the Unix socket. */
     const char **hosts;      /* Further names accepted in Host. */
     size_t host_count;
-    const char *store; /* Path of the SQLite file. */
+    const char *store; /* Path of the SQLite file, or a database's URL. */
     struct config_gpus gpus;
     struct config_vram vram; /* For all devices; nothing is unset. */
     struct config_device *devices;
@@ -226,6 +226,10 @@ MUST_USE int config_follow(struct config *next,
                            struct config_report *report);
 
 /* ---- Asking ----------------------------------------------------------- */
+
+/* Say whether @store, of the configuration or the command line, is the URL of a
+ * database, not the path of a file. */
+bool config_is_database(const char *store);
 
 /* Return the index in .classes of the class @name; -1 where there is none. */
 int config_class_find(const struct config *config, const char *name);

@@ -2,6 +2,12 @@
 
 #include <string.h>
 
+bool config_is_database(const char *store)
+{
+    return strncmp(store, "postgresql:", sizeof "postgresql:" - 1) == 0 ||
+           strncmp(store, "postgres:", sizeof "postgres:" - 1) == 0;
+}
+
 int config_class_find(const struct config *config, const char *name)
 {
     size_t i;

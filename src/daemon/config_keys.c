@@ -45,7 +45,8 @@ const struct config_key config_keys[] = {
      .type = CONFIG_SHAPE,
      .standard = "sqlite:/var/lib/gpucoord/queue.db",
      .text = config_read_store,
-     .help = "where the queue is kept: sqlite: and an absolute path; a user's "
+     .help = "where the queue is kept: sqlite: and an absolute path, or the "
+             "postgresql: URL of a database (docs/store.md); a user's "
              "coordinator has $XDG_STATE_HOME/gpucoord/queue.db"},
     {.path = "redis",
      .type = CONFIG_LATER,

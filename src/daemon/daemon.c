@@ -22,6 +22,7 @@
 #include "daemon/watching.h"
 #include "device/device.h"
 #include "http/http.h"
+#include "proto/api.h"
 #include "store/store.h"
 
 #include <event2/event.h>
@@ -234,7 +235,8 @@ int daemon_open_driver(struct daemon *daemon)
                                      .core = &daemon->core_config,
                                      .config = daemon->config,
                                      .hooks = &driver_hooks,
-                                     .arg = daemon};
+                                     .arg = daemon,
+                                     .ttl_ms_max = API_TTL_MS_MAX};
     int rc;
 
     config_core_get(daemon->config, &daemon->core_config);

@@ -99,13 +99,13 @@ static int step(struct driver *driver,
     /* Accepted for good means: also after a power cut. */
     reply->is_synced = event->type == CORE_SUBMIT && event->submit.is_durable;
     if (rc == E_OK) {
-        if (reply->send != NULL) {
-            turn_add_reply(&driver->filling, reply);
-            driver->filling.needs_fsync =
-                driver->filling.needs_fsync || reply->is_synced;
-        }
         if (is_call(event->type)) {
             turn_add_call(&driver->filling, event, reply);
+        }
+        if (reply->send != NULL) {
+            turn_add_reply(&driver->filling, reply, is_call(event->type));
+            driver->filling.needs_fsync =
+                driver->filling.needs_fsync || reply->is_synced;
         }
         take_effects(driver, &effects);
     }
@@ -124,6 +124,24 @@ int driver_feed_call(struct driver *driver,
     }
     loop_end_turn(driver->is.loop);
     return step(driver, event, binding, reply);
+}
+
+int driver_feed_quietly(struct driver *driver, struct core_event *event)
+{
+    struct core_effects effects;
+    int rc =
+        turn_reserve(&driver->filling, core_messages_max(driver->core, event));
+
+    if (rc == E_OK) {
+        loop_end_turn(driver->is.loop);
+        event->at_ms = driver_feed_time(driver);
+        driver->stats.events++;
+        rc = core_step(driver->core, event, &effects);
+    }
+    if (rc == E_OK) {
+        take_effects(driver, &effects);
+    }
+    return rc;
 }
 
 int driver_feed(struct driver *driver,
@@ -165,8 +183,12 @@ int driver_allow_numbers(struct driver *driver)
     struct core_event event = {
         .type = CORE_ADMIN,
         .admin = {.action = CORE_NUMBERS, .id_end = end, .token_end = end}};
+    int rc = driver_feed(driver, &event, NULL);
 
-    return driver_feed(driver, &event, NULL);
+    if (rc == E_OK) {
+        driver->numbers_end = end;
+    }
+    return rc;
 }
 
 static int reserve_numbers(struct driver *driver)
@@ -181,17 +203,37 @@ void driver_keep_numbers(struct driver *driver)
 {
     uint64_t end = store_numbers(driver->is.store);
 
+    if (end != driver->numbers_end && driver_allow_numbers(driver) != E_OK) {
+        return; /* Without memory; the next turn tries again. */
+    }
     if (core_number_next(driver->core) + NUMBERS_LOW <= end ||
         clock_mono_ms() < driver->numbers_retry_at_ms) {
         return;
     }
-    if (reserve_numbers(driver) != E_OK) {
-        driver->numbers_retry_at_ms = clock_mono_ms() + NUMBERS_RETRY_MS;
-        log_warn("cannot reserve numbers for leases; trying again");
+    driver->numbers_retry_at_ms = clock_mono_ms() + NUMBERS_RETRY_MS;
+    store_ask_numbers(driver->is.store, end + STORE_NUMBER_BLOCK);
+    if (store_numbers(driver->is.store) != end) {
+        (void)!driver_allow_numbers(driver);
     }
 }
 
 /* ---- Life ------------------------------------------------------------- */
+
+/* Find how long the grants that a fail-over of the database may have lost can
+ * last. */
+static int find_hold(struct driver *driver)
+{
+    uint64_t hold_ms = 0;
+    int rc = store_hold_ms(driver->is.store, driver->is.ttl_ms_max, &hold_ms);
+
+    if (rc == E_OK && hold_ms > 0) {
+        driver->hold_until_ms = clock_mono_ms() + hold_ms;
+        log_warn("the database was failed over, and may have lost grants: "
+                 "nothing is granted for %" PRIu64 " s",
+                 (hold_ms + 999) / 1000);
+    }
+    return rc;
+}
 
 /* Build the first core.  Where the store has no lease there is nobody to come
  * back, and so nothing to wait for. */
@@ -209,10 +251,22 @@ static int begin(struct driver *driver)
     if (lease_count == 0) {
         driver->core_config.startup_hold_ms = 0;
     }
+    rc = find_hold(driver);
+    if (rc != E_OK) {
+        return rc;
+    }
     driver->shift_ms = time_max_ms + 1 - clock_mono_ms();
     rc = driver_build_core(driver, time_max_ms + 1, next == 0 ? 1 : next);
     driver->core_config.startup_hold_ms = hold_ms;
     return rc == E_OK ? reserve_numbers(driver) : rc;
+}
+
+/* The store is away, or back: the turn that ends now looks. */
+static void on_store_changed(void *arg)
+{
+    struct driver *driver = arg;
+
+    loop_end_turn(driver->is.loop);
 }
 
 int driver_open(const struct driver_options *options, struct driver **out)
@@ -226,6 +280,7 @@ int driver_open(const struct driver_options *options, struct driver **out)
     driver->is = *options;
     driver->core_config = *options->core;
     list_init(&driver->owed);
+    store_watch(driver->is.store, on_store_changed, driver);
     rc = begin(driver);
     if (rc != E_OK) {
         log_error("cannot start from the store: %s", err_text(rc));
@@ -250,6 +305,7 @@ void driver_close(struct driver *driver)
     core_destroy(driver->core);
     turn_release(&driver->filling);
     turn_release(&driver->flying);
+    turn_release(&driver->leaving);
     free(driver);
 }
 
@@ -286,7 +342,32 @@ int driver_store_state(const struct driver *driver)
     return store_state(driver->is.store);
 }
 
+const char *driver_store_why(const struct driver *driver)
+{
+    return store_why(driver->is.store);
+}
+
+bool driver_is_settled(const struct driver *driver, uint64_t id)
+{
+    return !store_touches(driver->is.store, id);
+}
+
+int driver_when_settled(struct driver *driver, const struct driver_reply *reply)
+{
+    int rc = turn_reserve(&driver->filling, 0);
+
+    if (rc == E_OK) {
+        turn_add_reply(&driver->filling, reply, false);
+        loop_end_turn(driver->is.loop);
+    }
+    return rc;
+}
+
 void driver_stats(const struct driver *driver, struct driver_stats *out)
 {
     *out = driver->stats;
+    out->is_away = driver->is_away;
+    if (driver->is_away) {
+        out->away_ms += clock_mono_ms() - driver->away_since_ms;
+    }
 }

@@ -4,6 +4,11 @@
  * store.  Replies and messages leave after it has been committed, in the order
  * in which they came about, so nobody is told what a crash could take back.
  *
+ * A store may take its time (decision 0007).  One commit is under way at most;
+ * what comes meanwhile is the next.  What concerns no lease with a row that is
+ * not stored yet leaves at once, also while the store is away: so holders keep
+ * what they have.  While it is away the core grants nothing.
+ *
  * A commit that fails never happened.  Its messages are dropped, the core is
  * built anew from the store, the calls that only give something back (release,
  * ack, renewal, cancel) are made again, and new requests are refused.
@@ -20,6 +25,7 @@
 #include "core/core.h"
 #include "daemon/turn.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,7 +50,8 @@ struct driver_hooks {
     /* The core was built anew from the store: attach streams and submit
      * requests that still wait, again. */
     void (*on_rebuilt)(void *arg);
-    /* The driver cannot go on; the log says why. */
+    /* The driver cannot go on; the log says why.  driver_store_state() is
+     * E_NO_LEADER where another coordinator has the store. */
     void (*on_failure)(void *arg);
 };
 
@@ -57,6 +64,9 @@ struct driver_options {
     const struct config *config;    /* Names of classes. */
     const struct driver_hooks *hooks;
     void *arg; /* Given to the hooks. */
+    /* No lease outlives it without a renewal: so long nothing is granted where
+     * the database may have lost some. */
+    uint64_t ttl_ms_max;
 };
 
 /* Build the core from the store and reserve numbers for it.
@@ -106,7 +116,8 @@ void driver_owe(struct driver *driver, struct driver_owed *owed);
  * re-attached to.
  *
  * Errors: as core_step(), and
- *   E_STORE_FULL, E_STORE  the store takes nothing new.
+ *   E_STORE_FULL, E_STORE, E_STORE_AWAY, E_NO_LEADER  the store takes nothing
+ *                          new.
  */
 MUST_USE int driver_submit(struct driver *driver,
                            const struct core_request *request,
@@ -132,8 +143,22 @@ uint64_t driver_now_ms(const struct driver *driver);
 /* Return the core time of an instant of clock_mono_ms(); at least 1. */
 uint64_t driver_time_of(const struct driver *driver, uint64_t mono_ms);
 
-/* Say whether new requests are taken: E_OK, E_STORE_FULL or E_STORE. */
+/* Say whether new requests are taken: as store_state(). */
 int driver_store_state(const struct driver *driver);
+
+/* Return what that stands for, in words; NULL where there is nothing to add. */
+const char *driver_store_why(const struct driver *driver);
+
+/* Say whether all that the core knows of the lease @id is stored. */
+bool driver_is_settled(const struct driver *driver, uint64_t id);
+
+/* Send @reply, copied, when all that the core knows of its .lease is stored.
+ *
+ * Errors:
+ *   E_NOMEM  it is not sent.
+ */
+MUST_USE int driver_when_settled(struct driver *driver,
+                                 const struct driver_reply *reply);
 
 /* To be called by the owner of the loop: the turn ends. */
 void driver_end_turn(struct driver *driver);
@@ -148,6 +173,9 @@ struct driver_stats {
     uint64_t commits_failed;
     uint64_t commit_ns; /* Spent between store_commit() and its callback. */
     uint64_t late_ms;   /* By which deadlines were moved in all. */
+    uint64_t away_ms;   /* For which the store was away in all. */
+    uint64_t aways;     /* How often. */
+    bool is_away;
 };
 
 /* Fill @out. */

@@ -34,9 +34,8 @@ static void on_synced(void *arg, int rc)
 
         reply->rc = rc;
         reply->is_synced = false;
-        reply->is_settled = true;
         if (turn_reserve(turn, 0) == E_OK) {
-            turn_add_reply(turn, reply);
+            turn_add_reply(turn, reply, false);
         } else {
             reply->rc = E_NOMEM;
             reply->send(reply->arg, reply);
@@ -74,12 +73,12 @@ static void sync_turn(struct driver *driver, struct turn *turn)
 
 /* ---- Turns ------------------------------------------------------------ */
 
-static void deliver_reply(struct driver_reply *reply)
+static void deliver_reply(struct driver *driver, struct driver_reply *reply)
 {
     if (reply->send == NULL) {
-        return; /* It waits for its fsync. */
+        return; /* It waits for its fsync, or was told that it takes long. */
     }
-    if (reply->is_synced) {
+    if (reply->is_synced && !store_syncs_all(driver->is.store)) {
         reply->rc = E_NOMEM; /* It could not be kept until then. */
     }
     reply->send(reply->arg, reply);
@@ -89,7 +88,7 @@ static void deliver(struct driver *driver, struct turn *turn)
 {
     size_t i;
 
-    if (turn->needs_fsync) {
+    if (turn->needs_fsync && !store_syncs_all(driver->is.store)) {
         sync_turn(driver, turn);
     }
     driver->is.hooks->on_deliver(driver->is.arg, false);
@@ -97,7 +96,7 @@ static void deliver(struct driver *driver, struct turn *turn)
         struct delivery *delivery = &turn->deliveries[i];
 
         if (delivery->is_reply) {
-            deliver_reply(&delivery->reply);
+            deliver_reply(driver, &delivery->reply);
         } else {
             driver->is.hooks->on_message(driver->is.arg, &delivery->message);
         }
@@ -105,6 +104,48 @@ static void deliver(struct driver *driver, struct turn *turn)
     turn_clear(turn);
     driver->is.hooks->on_deliver(driver->is.arg, true);
     kill_here(KILL_AFTER_REPLY);
+}
+
+/* Say what @delivery tells of: a lease, or with 0 the modes. */
+static uint64_t subject(const struct delivery *delivery)
+{
+    return delivery->is_reply ? delivery->reply.lease : delivery->message.lease;
+}
+
+static bool is_stored(void *arg, const struct delivery *delivery)
+{
+    const struct driver *driver = arg;
+
+    return !store_touches(driver->is.store, subject(delivery));
+}
+
+/* The flying turn is stored, but the core may be ahead of it by the events of
+ * the next: what tells of a lease that they have changed leaves with them. */
+static void postpone(struct driver *driver)
+{
+    if (driver->filling.has_records &&
+        turn_postpone(&driver->flying, &driver->filling, is_stored, driver) !=
+            E_OK) {
+        log_warn("out of memory: an answer may tell what is not stored yet");
+    }
+}
+
+/* What a message without a lease tells may come of any row. */
+static bool is_free(void *arg, const struct delivery *delivery)
+{
+    return subject(delivery) != 0 && is_stored(arg, delivery) &&
+           !(delivery->is_reply && delivery->reply.is_synced);
+}
+
+void driver_send_free(struct driver *driver)
+{
+    if (turn_take_free(&driver->flying, &driver->leaving, is_free, driver) ==
+            E_OK &&
+        turn_take_free(&driver->filling, &driver->leaving, is_free, driver) ==
+            E_OK &&
+        driver->leaving.delivery_count > 0) {
+        deliver(driver, &driver->leaving);
+    }
 }
 
 static void swap_turns(struct driver *driver)
@@ -124,7 +165,10 @@ static void on_committed(void *arg, int rc)
     driver->stats.commits++;
     driver->stats.commit_ns += clock_mono_ns() - driver->commit_began_ns;
     if (rc == E_OK) {
+        postpone(driver);
         deliver(driver, &driver->flying);
+    } else if (rc == E_NO_LEADER) {
+        driver_abandon(driver);
     } else {
         driver->stats.commits_failed++;
         driver->commit_retry_at_ms = clock_mono_ms() + COMMIT_RETRY_MS;
@@ -168,11 +212,18 @@ static void arm(struct driver *driver)
     if (!list_is_empty(&driver->owed) && driver->owed_retry_at_ms < mono_ms) {
         mono_ms = driver->owed_retry_at_ms;
     }
+    if (driver->is_away && driver->away_next_ms < mono_ms) {
+        mono_ms = driver->away_next_ms;
+    }
     loop_arm(driver->is.loop, mono_ms);
 }
 
 void driver_end_turn(struct driver *driver)
 {
+    driver_heed_store(driver);
+    if (driver->is_over) {
+        return;
+    }
     driver_pay(driver);
     /* One commit at a time: what comes meanwhile goes into the next. */
     if (!driver->is_flying && !is_held(driver)) {
@@ -183,6 +234,9 @@ void driver_end_turn(struct driver *driver)
             swap_turns(driver);
             deliver(driver, &driver->flying);
         }
+    }
+    if (driver->is_flying) {
+        driver_send_free(driver);
     }
     arm(driver);
 }

@@ -1,6 +1,7 @@
 /* driver_lost.c - a commit failed: what it would have stored never happened. */
 #include "daemon/driver_parts.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/loop.h"
 #include "daemon/names.h"
@@ -11,9 +12,15 @@ int driver_build_core(struct driver *driver,
                       uint64_t start_ms,
                       uint64_t number_first)
 {
+    struct core_config config = driver->core_config;
+    uint64_t now_ms = clock_mono_ms();
     struct core *core;
-    int rc = core_create(&driver->core_config, &alloc_libc, start_ms,
-                         number_first, &core);
+    int rc;
+
+    if (driver->hold_until_ms > now_ms + config.startup_hold_ms) {
+        config.startup_hold_ms = (uint32_t)(driver->hold_until_ms - now_ms);
+    }
+    rc = core_create(&config, &alloc_libc, start_ms, number_first, &core);
 
     if (rc != E_OK) {
         return rc;
@@ -45,22 +52,39 @@ static void refuse_lost(struct driver *driver, const struct turn *turn, int rc)
             names_forget(driver->is.names, call->reply.lease);
         }
         call->reply.rc = rc;
-        call->reply.send(call->reply.arg, &call->reply);
+        if (call->reply.send != NULL) {
+            call->reply.send(call->reply.arg, &call->reply);
+        }
     }
 }
 
-/* Send the replies of a lost turn that tell of earlier ones. */
-static void send_settled(const struct turn *turn)
+/* Send what a lost turn has to tell of earlier ones. */
+static void send_settled(struct driver *driver, struct turn *turn)
 {
     size_t i;
 
     for (i = 0; i < turn->delivery_count; i++) {
-        const struct delivery *delivery = &turn->deliveries[i];
+        struct delivery *delivery = &turn->deliveries[i];
 
-        if (delivery->is_reply && delivery->reply.is_settled) {
+        if (!delivery->is_settled) {
+            continue;
+        }
+        if (!delivery->is_reply) {
+            driver->is.hooks->on_message(driver->is.arg, &delivery->message);
+        } else if (delivery->reply.send != NULL) {
             delivery->reply.send(delivery->reply.arg, &delivery->reply);
         }
     }
+}
+
+/* Before anybody asks again: who waits may have been granted what it waits
+ * for. */
+static void send_all_settled(struct driver *driver, struct turn lost[2])
+{
+    driver->is.hooks->on_deliver(driver->is.arg, false);
+    send_settled(driver, &lost[0]);
+    send_settled(driver, &lost[1]);
+    driver->is.hooks->on_deliver(driver->is.arg, true);
 }
 
 /* Streams are attached again by the owner; all else is called again. */
@@ -102,9 +126,11 @@ void driver_lose_turns(struct driver *driver, int rc)
     }
     if (rc_build == E_OK) {
         driver_forget_streams(driver);
+        if (driver->is_away) {
+            driver_hold(driver, true);
+        }
+        send_all_settled(driver, lost);
         driver->is.hooks->on_rebuilt(driver->is.arg);
-        send_settled(&lost[0]);
-        send_settled(&lost[1]);
         call_again(driver, &lost[0]);
         call_again(driver, &lost[1]);
     } else {

@@ -26,17 +26,19 @@ void readyz_handle(struct daemon *daemon,
 {
     struct buf *body = answer_buf(daemon);
     int rc = driver_store_state(daemon->driver);
+    const char *why = rc == E_OK ? NULL : driver_store_why(daemon->driver);
     struct core_stats stats;
 
     (void)last;
     core_stats(driver_core(daemon->driver), &stats);
     if (daemon->phase != DAEMON_SERVING) {
         rc = E_RESTARTING;
-    } else if (stats.is_draining || stats.is_stopping) {
+        why = NULL;
+    } else if (rc == E_OK && (stats.is_draining || stats.is_stopping)) {
         rc = E_DRAINING;
     }
     if (rc != E_OK) {
-        answer_later(daemon, request->conn, rc, NULL, 1000);
+        answer_later(daemon, request->conn, rc, why, 1000);
         return;
     }
     buf_text(body, "{\"status\":\"ready\"}");

@@ -29,7 +29,7 @@ struct look {
     uint64_t lease;
 };
 
-static void answer_lease(struct daemon *daemon, uint64_t conn, uint64_t lease)
+static void write_lease(struct daemon *daemon, uint64_t conn, uint64_t lease)
 {
     struct core_lease_view view;
     struct buf *body = answer_buf(daemon);
@@ -41,6 +41,28 @@ static void answer_lease(struct daemon *daemon, uint64_t conn, uint64_t lease)
     }
     views_lease(daemon, &view, body);
     (void)answer_json(daemon, conn, 200, body, 0);
+}
+
+static void send_settled(void *arg, const struct driver_reply *reply)
+{
+    if (reply->rc != E_OK) {
+        answer_problem(arg, reply->conn, reply->rc, NULL, NULL);
+    } else {
+        write_lease(arg, reply->conn, reply->lease);
+    }
+}
+
+/* Whoever looks learns of a grant as whoever waits does: when it is stored. */
+static void answer_lease(struct daemon *daemon, uint64_t conn, uint64_t lease)
+{
+    const struct driver_reply reply = {
+        .send = send_settled, .arg = daemon, .conn = conn, .lease = lease};
+
+    if (driver_is_settled(daemon->driver, lease)) {
+        write_lease(daemon, conn, lease);
+    } else if (driver_when_settled(daemon->driver, &reply) != E_OK) {
+        answer_problem(daemon, conn, E_NOMEM, NULL, NULL);
+    }
 }
 
 /* Free @look, whose connection has no owner any more. */

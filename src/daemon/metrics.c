@@ -242,6 +242,15 @@ static void write_daemon(const struct daemon *daemon, struct buf *out)
          "Time spent in transactions.");
     buf_printf(out, "gpucoord_commit_seconds_total %.6f\n",
                (double)stats.commit_ns / 1e9);
+    plain(out, "gpucoord_store_away", "gauge",
+          "1 while the store cannot be reached and nothing is granted.",
+          stats.is_away ? 1 : 0);
+    plain(out, "gpucoord_store_aways_total", "counter",
+          "Times that the store could not be reached.", stats.aways);
+    head(out, "gpucoord_store_away_seconds_total", "counter",
+         "Time for which the store could not be reached.");
+    buf_printf(out, "gpucoord_store_away_seconds_total %.3f\n",
+               (double)stats.away_ms / 1e3);
     plain(out, "gpucoord_connections", "gauge", "Open connections.",
           http_connection_count(daemon->http));
     plain(out, "gpucoord_uptime_seconds", "gauge", "Time since the start.",

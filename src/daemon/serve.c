@@ -143,7 +143,9 @@ static int open_store(struct daemon *daemon, bool moves_aside)
     int rc;
 
     buf_init(&url, 0);
-    buf_text(&url, "sqlite:");
+    if (!config_is_database(daemon->config->store)) {
+        buf_text(&url, "sqlite:");
+    }
     buf_text(&url, daemon->config->store);
     rc = buf_error(&url);
     if (rc == E_OK) {

@@ -275,6 +275,9 @@ static void write_modes(const struct daemon *daemon,
                  is_bypassed && stats->bypass_until_ms != CORE_FOREVER,
                  stats->bypass_until_ms - now_ms);
     member_text(out, "store", rc == E_OK ? "ok" : err_type(rc));
+    if (rc != E_OK && driver_store_why(daemon->driver) != NULL) {
+        member_text(out, "store_why", driver_store_why(daemon->driver));
+    }
 }
 
 void views_status(struct daemon *daemon, struct buf *out)

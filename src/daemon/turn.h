@@ -20,17 +20,19 @@ struct driver_reply {
     /* NULL = nobody waits. */
     void (*send)(void *arg, const struct driver_reply *reply);
     void *arg;
-    uint64_t conn;   /* The caller's; not looked at here. */
-    uint64_t token;  /* What the caller gave. */
-    uint64_t lease;  /* Filled in by the driver; 0 = none. */
-    int rc;          /* Likewise: of core_step(), or of the commit. */
-    bool is_repeat;  /* Likewise. */
-    bool is_synced;  /* Likewise: it must not be sent before an fsync. */
-    bool is_settled; /* Likewise: what it tells is stored already. */
+    uint64_t conn;  /* The caller's; not looked at here. */
+    uint64_t token; /* What the caller gave. */
+    uint64_t lease; /* Filled in by the driver; 0 = none. */
+    int rc;         /* Likewise: of core_step(), or of the commit. */
+    bool is_repeat; /* Likewise. */
+    bool is_synced; /* Likewise: it must not be sent before an fsync. */
 };
 
 struct delivery {
     bool is_reply;
+    bool is_settled; /* What it tells is stored already. */
+    bool has_call;   /* .call is the index of the call that it answers. */
+    size_t call;
     union {
         struct driver_reply reply;
         struct core_message message;
@@ -40,6 +42,7 @@ struct delivery {
 struct call {
     struct core_event event;
     struct driver_reply reply;
+    bool is_answered; /* For a moment: it is about to be dropped. */
 };
 
 struct turn {
@@ -71,11 +74,39 @@ void turn_add_call(struct turn *turn,
                    const struct core_event *event,
                    const struct driver_reply *reply);
 
-/* Add a reply, copied; likewise. */
-void turn_add_reply(struct turn *turn, const struct driver_reply *reply);
+/* Add a reply, copied; likewise.  With @answers_call it is that of the call
+ * added last; else it tells what is stored already. */
+void turn_add_reply(struct turn *turn,
+                    const struct driver_reply *reply,
+                    bool answers_call);
 
 /* Add a message, copied; likewise. */
 void turn_add_message(struct turn *turn, const struct core_message *message);
+
+/* Say whether a delivery may leave, whatever becomes of what is not stored. */
+typedef bool (*turn_chooser)(void *arg, const struct delivery *delivery);
+
+/* Move the deliveries of @from that @is_free, asked with @arg, lets go to those
+ * of @to, in their order; the calls that they answer are not made again.
+ *
+ * Errors:
+ *   E_NOMEM  nothing has changed.
+ */
+MUST_USE int turn_take_free(struct turn *from,
+                            struct turn *to,
+                            turn_chooser is_free,
+                            void *arg);
+
+/* Move the deliveries of @from, which is stored, that @is_free, asked with
+ * @arg, does not let go to the front of those of @to, in their order.
+ *
+ * Errors:
+ *   E_NOMEM  nothing has changed.
+ */
+MUST_USE int turn_postpone(struct turn *from,
+                           struct turn *to,
+                           turn_chooser is_free,
+                           void *arg);
 
 /* Say whether there is nothing to deliver, store or make again. */
 bool turn_is_empty(const struct turn *turn);

@@ -44,7 +44,8 @@
  *
  *   {"version":"0.1.0","time":ISO,"uptime_ms":5,"scheduler_running":true,
  *    "draining":false,"stopping":false,"observing":false,"bypass":false,"bypass_ms":null,
- *    "store":"ok"|"store-full"|"store-failed",
+ *    "store":"ok"|"store-full"|"store-failed"|"store-away"|"no-leader",
+ *    "store_why":"connection refused", (only while there is more to say)
  *    "devices":[{"index":0,"uuid":"...","name":"...","source":"nvml",
  *      "state":"ok"|"stale"|"gone","age_ms":12|null,"capacity_mib":24576,
  *      "reserve_mib":256,"used_mib":900|null,"charged_mib":0,

@@ -53,6 +53,9 @@ static const char *sentence(enum core_wait wait)
         return "paused by an operator";
     case CORE_WAIT_FROZEN:
         return "frozen with its VRAM for an operator:";
+    case CORE_WAIT_STORE:
+        return "the store is away, and nothing is granted that it does not "
+               "know";
     case CORE_WAITS:
         break;
     }

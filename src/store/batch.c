@@ -190,6 +190,12 @@ bool batch_is_empty(const struct batch *batch)
            !batch->has_mode;
 }
 
+bool batch_touches(const struct batch *batch, uint64_t id)
+{
+    return id == 0 ? batch->has_mode
+                   : idmap_find(&batch->places, 0, id) != NULL;
+}
+
 const char *batch_text(const struct batch *batch, size_t place)
 {
     return place == BATCH_NO_TEXT ? NULL : batch->text.data + place;

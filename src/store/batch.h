@@ -71,6 +71,9 @@ void batch_put_mode(struct batch *batch, const struct core_mode_row *mode);
 /* Say whether there is nothing to write. */
 bool batch_is_empty(const struct batch *batch);
 
+/* Say whether the lease @id is put or ended; 0 asks for the modes. */
+bool batch_touches(const struct batch *batch, uint64_t id);
+
 /* Return the string at @place, valid until the next put; NULL for
  * BATCH_NO_TEXT. */
 const char *batch_text(const struct batch *batch, size_t place);

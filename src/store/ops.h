@@ -30,17 +30,29 @@ struct store_ops {
     uint64_t (*numbers)(const struct store *store);
     int (*reserve_numbers)(struct store *store, uint64_t end);
     int (*state)(struct store *store);
+
+    /* NULL where a backend has nothing to it: every commit is done before its
+     * return, and reserving is quick; no fail-over; no state of its own. */
+    bool (*touches)(const struct store *store, uint64_t id);
+    int (*raise_numbers)(struct store *store, uint64_t end);
+    void (*ask_numbers)(struct store *store, uint64_t end);
+    int (*hold_ms)(struct store *store, uint64_t longest_ms, uint64_t *hold_ms);
+    const char *(*why)(const struct store *store);
     void (*close)(struct store *store);
 };
 
 /* The first member of every backend's own structure. */
 struct store {
     const struct store_ops *ops;
-    struct batch batch; /* The current one. */
+    struct batch batch;         /* The current one. */
+    void (*changed)(void *arg); /* store_watch(); NULL = nobody asked. */
+    void *changed_arg;
+    bool syncs_all; /* store_syncs_all(). */
 };
 
-/* Open a backend: as store_open(), with what follows the scheme in the URL. */
-typedef int (*store_opener)(const char *rest,
+/* Open a backend: as store_open(), with what follows "sqlite:" in the URL, or
+ * the whole of another. */
+typedef int (*store_opener)(const char *place,
                             const struct store_options *options,
                             struct store **out,
                             char *msg,

@@ -1,7 +1,6 @@
 /* rows.h - rows of the SQLite store to structures and back.
  *
- * One table of columns says where each value of a lease lives; the statements,
- * the binding and the reading follow it.
+ * Statements, binding and reading follow the table of columns.c.
  */
 #ifndef GPUCOORD_STORE_ROWS_H
 #define GPUCOORD_STORE_ROWS_H

@@ -1,8 +1,8 @@
 /* store.h - what outlives the coordinator: leases, classes, modes, numbers.
  *
- * A contract with several backends (sqlite.c) and one test suite for all of
- * them (tests/contract/store_contract_test.c).  The driver puts rows into the
- * current batch during a turn of its loop and commits it at the end of the
+ * A contract with several backends (sqlite.c, pg.c) and one test suite for all
+ * of them (tests/contract/store_contract_test.c).  The driver puts rows into
+ * the current batch during a turn of its loop and commits it at the end of the
  * turn: all or none, then a callback.  Batches become durable, and their
  * callbacks come, in the order in which they were committed.
  *
@@ -72,30 +72,42 @@ struct store_reader {
  *                 power loss.  store_state() tells the two apart: it is then
  *                 E_STORE too.
  *   E_NOMEM       no memory; nothing of the batch was stored.
+ *   E_NO_LEADER   another coordinator has the store since: of this batch
+ *                 nothing was stored, or all of it before the other came.
  */
 typedef void (*store_done)(void *arg, int rc);
 
+/* What a coordinator of a cluster writes under, as long as it leads. */
+struct store_fence {
+    uint64_t timeline; /* Of the database's WAL. */
+    uint64_t epoch;
+};
+
 struct store_options {
     struct event_base *loop; /* Borrowed until store_close(). */
+    /* NULL: no cluster; the store itself sees that nobody else writes. */
+    const struct store_fence *fence;
     bool moves_aside; /* Rename what is there and start anew (the command line's
                          --move-aside-store). */
 };
 
-/* Open the store that @url names, "sqlite:PATH", and create it where there is
- * none.
+/* Open the store that @url names, "sqlite:PATH" or "postgresql://…" as libpq
+ * takes it, and create it where there is none.
  *
  * @url and @options are copied.  The store is returned to the caller.  On an
  * error @msg, at least STORE_MESSAGE_SIZE bytes, says what is wrong and what
  * to do about it, and nothing of what was there has changed.
  *
  * Errors:
- *   E_INVALID      @url has another form or an empty path.
+ *   E_INVALID      @url has another form, an empty path, or a password in it;
+ *                  or what is there cannot be moved aside.
  *   E_UNSUPPORTED  this program was built without that kind of store.
  *   E_BUSY         another process has it open.
  *   E_CORRUPT      what is there is damaged or not a store.
  *   E_VERSION      a newer version of this program wrote it.
  *   E_STORE_FULL   no room to create it.
  *   E_STORE        it cannot be opened, created or migrated.
+ *   E_NO_LEADER    @options->fence is one of the past.
  *   E_NOMEM        no memory.
  */
 MUST_USE int store_open(const char *url,
@@ -105,7 +117,8 @@ MUST_USE int store_open(const char *url,
                         size_t msg_size);
 
 /* Wait until all commits are durable, tell their callbacks, drop the current
- * batch and close; NULL is allowed. */
+ * batch and close; NULL is allowed.  A store that is away is waited for for
+ * five seconds; what it then has not answered fails with E_STORE. */
 void store_close(struct store *store);
 
 /* Give all rows to @reader, borrowed for the call: the mode, then the classes
@@ -117,6 +130,7 @@ void store_close(struct store *store);
  * Errors:
  *   E_STORE    reading failed.
  *   E_CORRUPT  a row is none that we wrote.
+ *   E_NO_LEADER  another coordinator has the store since.
  *   E_NOMEM    no memory.
  *   others     what @reader returned.
  */
@@ -155,8 +169,15 @@ void store_commit(struct store *store,
                   store_done done,
                   void *arg);
 
+/* Say whether every commit outlives a power loss, asked for or not. */
+bool store_syncs_all(const struct store *store);
+
 /* Return how many commits still wait for their callback. */
 size_t store_pending(const struct store *store);
+
+/* Say whether the lease @id has a row in the current batch or in one that is
+ * still being committed; 0 asks for the row of the modes. */
+bool store_touches(const struct store *store, uint64_t id);
 
 /* Drop the current batch. */
 void store_discard(struct store *store);
@@ -172,8 +193,42 @@ uint64_t store_numbers(const struct store *store);
  * Errors (nothing is reserved):
  *   E_STORE_FULL  the disk is full.
  *   E_STORE       writing failed.
+ *   E_NO_LEADER   another coordinator has the store since.
  */
 MUST_USE int store_reserve_numbers(struct store *store, uint64_t end);
+
+/* Have all numbers from now on lie at @end or above, durably: an import brings
+ * leases that have the others.  Leaves the current batch alone.
+ *
+ * Errors (nothing has changed):
+ *   E_INVALID     they would be no numbers that JavaScript can count.
+ *   E_STORE_FULL  the disk is full.
+ *   E_STORE       writing failed.
+ *   E_NO_LEADER   another coordinator has the store since.
+ */
+MUST_USE int store_raise_numbers(struct store *store, uint64_t end);
+
+/* Have the numbers below @end reserved, likewise, without waiting for it where
+ * that takes long: store_numbers() rises when it is done.  A failure is logged,
+ * and leaves it as it was. */
+void store_ask_numbers(struct store *store, uint64_t end);
+
+/* Find how long from now on nothing may be granted: a database that was failed
+ * over may have lost grants, of which the longest lasts @longest_ms.
+ *
+ * Errors:
+ *   E_STORE  it cannot be asked.
+ */
+MUST_USE int
+store_hold_ms(struct store *store, uint64_t longest_ms, uint64_t *hold_ms);
+
+/* Have @changed called with @arg, from the loop, when store_state() may have
+ * become another by itself. */
+void store_watch(struct store *store, void (*changed)(void *arg), void *arg);
+
+/* Return what store_state() stands for, in words for people, valid until the
+ * next call; NULL where there is nothing to add. */
+const char *store_why(const struct store *store);
 
 /* Say whether new requests may be accepted.  Releases, expiries and all other
  * changes are committed as ever, whatever this says.
@@ -183,6 +238,9 @@ MUST_USE int store_reserve_numbers(struct store *store, uint64_t end);
  *                 here, at most once a second).
  *   E_STORE       an fsync failed: what is stored may not outlive a power
  *                 loss, until the coordinator is started again.
+ *   E_STORE_AWAY  the database cannot be reached, or does not answer: commits
+ *                 wait until it is back.
+ *   E_NO_LEADER   another coordinator has the store since: for good.
  */
 MUST_USE int store_state(struct store *store);
 

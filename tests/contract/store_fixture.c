@@ -1,5 +1,7 @@
 #include "contract/store_fixture.h"
 
+#include "contract/pg_server.h"
+
 #include <dirent.h>
 #include <event2/event.h>
 #include <inttypes.h>
@@ -14,18 +16,38 @@
 
 #include <cmocka.h>
 
-int fixture_setup(void **state)
+static bool uses_postgres;
+
+void fixture_use_postgres(void)
 {
-    struct fixture *fx = calloc(1, sizeof *fx);
+    uses_postgres = true;
+}
+
+static void name_file(struct fixture *fx)
+{
     const char *tmp = getenv("TMPDIR");
 
-    assert_non_null(fx);
     (void)snprintf(fx->directory, sizeof fx->directory,
                    "%s/gpucoord-store-XXXXXX", tmp == NULL ? "/tmp" : tmp);
     assert_non_null(mkdtemp(fx->directory));
     (void)snprintf(fx->url, sizeof fx->url, "sqlite:%s/queue.db",
                    fx->directory);
     fx->path = strchr(fx->url, ':') + 1;
+}
+
+int fixture_setup(void **state)
+{
+    struct fixture *fx = calloc(1, sizeof *fx);
+
+    assert_non_null(fx);
+    if (uses_postgres) {
+        fx->numbers_first = UINT64_C(1) << 40; /* The first timeline's. */
+#ifdef HAVE_POSTGRES
+        pg_server_schema(fx->url, sizeof fx->url);
+#endif
+    } else {
+        name_file(fx);
+    }
     buf_init(&fx->text, 0);
     fx->loop = event_base_new();
     assert_non_null(fx->loop);
@@ -57,7 +79,9 @@ int fixture_teardown(void **state)
     store_close(fx->store);
     event_base_free(fx->loop);
     buf_release(&fx->text);
-    remove_files(fx->directory);
+    if (!uses_postgres) {
+        remove_files(fx->directory);
+    }
     free(fx);
     return 0;
 }

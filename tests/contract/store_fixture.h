@@ -1,4 +1,5 @@
-/* store_fixture.h - a store in a directory of its own, for tests.
+/* store_fixture.h - a store of its own, for tests: a SQLite file in a
+ * directory, or a schema of a PostgreSQL server (pg_server.h).
  *
  * Rows are made from a number and compared as text.
  */
@@ -14,9 +15,10 @@
 struct event_base;
 
 struct fixture {
-    char directory[128];
-    char url[160];
-    const char *path; /* Inside .url: the file. */
+    char directory[128]; /* "" = PostgreSQL. */
+    char url[200];
+    const char *path;       /* Inside .url: the file. */
+    uint64_t numbers_first; /* Below it no new store gives any. */
     char msg[STORE_MESSAGE_SIZE];
     struct event_base *loop;
     struct store *store;
@@ -24,6 +26,9 @@ struct fixture {
     uint64_t number; /* Of the last commit. */
     uint64_t time_max_ms;
 };
+
+/* Use PostgreSQL from now on, whose server runs. */
+void fixture_use_postgres(void);
 
 /* Setup and teardown of a cmocka test: *@state is a struct fixture with an
  * open, empty store. */

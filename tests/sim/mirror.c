@@ -163,6 +163,7 @@ static void feed_admin(struct ref *ref, const struct core_event *event)
         break;
     case CORE_THAW: /* The reference has no ladder. */
     case CORE_NUMBERS:
+    case CORE_HOLD: /* A store's that is away; the reference has none. */
         break;
     }
 }

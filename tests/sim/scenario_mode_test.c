@@ -313,6 +313,44 @@ static void a8_a_drain_outlives_a_shutdown(void **state)
     stage_close(&stage);
 }
 
+/* B9: while the store is away nothing is granted, not even under bypass, and
+ * nobody is asked to pause; holders go on, and give back. */
+static void b9_a_hold_grants_nothing_until_it_ends(void **state)
+{
+    struct core_config config;
+    struct stage stage;
+    uint64_t work;
+
+    (void)state;
+    stage_config(&config);
+    stage_open(&stage, &config);
+    stage_stream(&stage, "work", true);
+    work = ask(&stage, "work", TRANSCRIPTION, 0);
+    stage_admin(&stage, CORE_HOLD, 0, 0, 9000);
+    (void)ask(&stage, "chat", CHATBOT, 0);
+    stage_admin(&stage, CORE_BYPASS, 0, 0, 1000);
+    stage_renew(&stage, work);
+    stage_wait(&stage, 2000);
+    stage_release(&stage, work);
+    stage_note(&stage, "the store is back");
+    stage_admin(&stage, CORE_HOLD, 0, 0, 0);
+    stage_expect(&stage,
+                 "[     0] work opens a stream\n"
+                 "[     0] work asks -> lease 1\n"
+                 "          work lease 1 granted, token 2, gpu 0, 24320 MiB\n"
+                 "[     0] the operator holds until 9000\n"
+                 "[     0] chat asks -> lease 3\n"
+                 "          chat lease 3 queued\n"
+                 "[     0] the operator sets bypass until 1000\n"
+                 "[     0] work renews lease 1\n"
+                 "[  2000] work releases lease 1\n"
+                 "          work lease 1 ended (released)\n"
+                 "the store is back\n"
+                 "[  2000] the operator holds\n"
+                 "          chat lease 3 granted, token 4, gpu 0, 24320 MiB\n");
+    stage_close(&stage);
+}
+
 /* A stream opens while the coordinator stops: lease 1 waits for it, and lease 2
  * holds. */
 static void expect_no_entry(struct stage *stage)
@@ -440,6 +478,7 @@ int main(void)
         cmocka_unit_test(c15_after_a_bypass_max_hold_counts_again),
         cmocka_unit_test(c15_an_expired_sleeper_just_leaves),
         cmocka_unit_test(a8_a_drain_outlives_a_shutdown),
+        cmocka_unit_test(b9_a_hold_grants_nothing_until_it_ends),
         cmocka_unit_test(a8_a_shutdown_ends_the_waits_under_bypass),
         cmocka_unit_test(a8_a_shutdown_ends_the_waits_while_observing),
         cmocka_unit_test(c12_a_small_device_is_not_kept_for_the_large),

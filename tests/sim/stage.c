@@ -410,6 +410,7 @@ void stage_admin(struct stage *stage,
         [CORE_RESUME] = "resumes",  [CORE_BYPASS] = "sets bypass",
         [CORE_SHUTDOWN] = "stops",  [CORE_CONFIGURE] = "configures",
         [CORE_NUMBERS] = "numbers", [CORE_THAW] = "thaws",
+        [CORE_HOLD] = "holds",
     };
     struct core_event event = {.type = CORE_ADMIN, .at_ms = stage->rig.now_ms};
     struct core_effects effects;

@@ -24,6 +24,7 @@ static const char *const admin_names[] = {
     [CORE_RESUME] = "resume",     [CORE_BYPASS] = "bypass",
     [CORE_SHUTDOWN] = "shutdown", [CORE_CONFIGURE] = "configure",
     [CORE_NUMBERS] = "numbers",   [CORE_THAW] = "thaw",
+    [CORE_HOLD] = "hold",
 };
 
 static const char *const device_names[] = {

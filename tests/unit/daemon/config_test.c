@@ -256,16 +256,14 @@ static void keys_of_later_versions_are_refused(void **state)
            "cluster: {name: a}\n"
            "mode: dream\n"
            "auth: {token: x}\n"
-           "store: postgresql://db/x\n"
            "services:\n"
            "  s: {restart: [a, b], signals: null, engine: x, channels: {}}\n",
            "f:1:8: 'redis' is not supported by this version\n"
            "f:2:10: 'cluster' is not supported by this version\n"
            "f:3:7: 'mode': 'dream' is not enforce or observe\n"
            "f:4:7: 'auth' is not supported by this version\n"
-           "f:5:8: 'store': PostgreSQL is not supported by this version\n"
-           "f:7:47: 'services.s.engine' is not supported by this version\n"
-           "f:7:60: 'services.s.channels' is not supported by this version\n");
+           "f:6:47: 'services.s.engine' is not supported by this version\n"
+           "f:6:60: 'services.s.channels' is not supported by this version\n");
 }
 
 /* B8: what is done to have the GPU back is read as it is written. */
@@ -417,8 +415,14 @@ static void shapes_say_what_they_accept(void **state)
            "f:1:9: 'listen' is a text as 127.0.0.1:4780\n");
     refuse("socket: s.sock\n",
            "f:1:9: 'socket': 's.sock' is not an absolute path\n");
+    refuse("store: postgresql://u:secret@db/x\n",
+           "f:1:8: 'store': a password belongs into a file, as ~/.pgpass, not "
+           "into the URL\n");
+    refuse("store: postgresql://db/x?password=secret\n",
+           "f:1:8: 'store': a password belongs into a file, as ~/.pgpass, not "
+           "into the URL\n");
     refuse("store: /x.db\n", "f:1:8: 'store': '/x.db' is not sqlite: and an "
-                             "absolute path\n");
+                             "absolute path, and no postgresql: URL\n");
     refuse("hosts: a\n", "f:1:8: 'hosts': 'a' is not a list of names as "
                          "[gpu.example.org]\n");
     refuse("hosts: [a/b, [c]]\n",

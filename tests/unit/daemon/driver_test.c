@@ -34,6 +34,11 @@ struct faulty {
     int commits;
     bool holds_syncs;         /* The disk is slow: one fsync is ... */
     struct store_commit held; /* ... this one; .done is NULL = none. */
+    bool is_late;             /* A server that takes its time: one commit ... */
+    struct store_commit
+        late;                /* ... is under way where .done is not NULL, ... */
+    struct batch late_batch; /* ... of these rows. */
+    int state;               /* Where .rc is E_OK. */
 };
 
 static int faulty_load(struct store *store,
@@ -53,6 +58,14 @@ static void faulty_commit(struct store *store, const struct store_commit *how)
         return;
     }
     faulty->commits++;
+    if (faulty->is_late) {
+        assert_null(faulty->late.done);
+        faulty->late = *how;
+        batch = faulty->late_batch;
+        faulty->late_batch = store->batch;
+        store->batch = batch;
+        return;
+    }
     if (faulty->rc != E_OK) {
         batch_clear(&store->batch);
         how->done(how->arg, faulty->rc);
@@ -80,20 +93,56 @@ static int faulty_reserve(struct store *store, uint64_t end)
 
 static int faulty_state(struct store *store)
 {
-    return ((struct faulty *)store)->rc;
+    struct faulty *faulty = (struct faulty *)store;
+
+    return faulty->rc != E_OK ? faulty->rc : faulty->state;
+}
+
+static bool faulty_touches(const struct store *store, uint64_t id)
+{
+    return batch_touches(&((const struct faulty *)store)->late_batch, id);
+}
+
+/* The late commit ends with @rc. */
+static void faulty_end_late(struct faulty *faulty, int rc)
+{
+    struct store_commit how = faulty->late;
+    struct batch batch = faulty->real->batch;
+
+    assert_non_null(how.done);
+    faulty->late.done = NULL;
+    if (rc == E_OK) {
+        faulty->real->batch = faulty->late_batch;
+        faulty->late_batch = batch;
+        faulty->real->ops->commit(faulty->real, &how);
+    } else {
+        batch_clear(&faulty->late_batch);
+        how.done(how.arg, rc);
+    }
 }
 
 static void faulty_close(struct store *store)
 {
     struct faulty *faulty = (struct faulty *)store;
 
+    if (faulty->late.done != NULL) {
+        faulty_end_late(faulty, E_STORE);
+    }
     store_close(faulty->real);
     batch_release(&store->batch);
+    batch_release(&faulty->late_batch);
 }
 
 static const struct store_ops faulty_ops = {
-    faulty_load,    faulty_commit, faulty_pending, faulty_numbers,
-    faulty_reserve, faulty_state,  faulty_close};
+    .load = faulty_load,
+    .commit = faulty_commit,
+    .pending = faulty_pending,
+    .numbers = faulty_numbers,
+    .reserve_numbers = faulty_reserve,
+    .state = faulty_state,
+    .touches = faulty_touches,
+    .close = faulty_close,
+};
 
 /* ---- A driver without a daemon ----------------------------------------- */
 
@@ -212,6 +261,7 @@ static int setup(void **state)
         E_OK);
     fx->store.base.ops = &faulty_ops;
     batch_init(&fx->store.base.batch);
+    batch_init(&fx->store.late_batch);
     open_driver(fx);
     *state = fx;
     return 0;
@@ -523,6 +573,280 @@ static void a_restart_goes_on_above_all_numbers_and_times(void **state)
     core_check(driver_core(fx->driver));
 }
 
+/* ---- A store that takes its time (decision 0007) ------------------------
+ */
+
+static void renew(struct fixture *fx, uint64_t lease)
+{
+    struct driver_reply reply = {.send = on_reply, .arg = fx, .conn = lease};
+    struct core_event event = {.type = CORE_RENEW};
+    struct core_lease_view view;
+
+    assert_int_equal(core_lease_view(driver_core(fx->driver), lease, &view),
+                     E_OK);
+    event.renew.lease = lease;
+    event.renew.token = view.row.token;
+    assert_int_equal(driver_feed(fx->driver, &event, &reply), E_OK);
+}
+
+/* Submit a durable task, which has a row while it waits. */
+static void put_task(struct fixture *fx, const char *service, uint64_t job)
+{
+    struct core_request task = {.timeout_ms = CORE_FOREVER,
+                                .job = job,
+                                .class_id = 2,
+                                .gpus = 1,
+                                .ttl_ms = 30000,
+                                .is_durable = true};
+    struct driver_reply reply = {.send = on_reply, .arg = fx, .conn = job};
+    uint64_t lease;
+
+    assert_int_equal(names_service(fx->names, service, &task.service), E_OK);
+    assert_int_equal(driver_submit(fx->driver, &task, NULL, &reply, &lease),
+                     E_OK);
+}
+
+/* Nobody is told what a crash of the database could take back. */
+static void answers_wait_for_a_late_commit(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease;
+
+    fx->store.is_late = true;
+    lease = submit(fx, "a", 1);
+    turn(fx);
+    turn(fx);
+    assert_int_equal(fx->message_count + fx->reply_count, 0);
+    faulty_end_late(&fx->store, E_OK);
+    assert_int_equal(message_find(fx, CORE_MSG_GRANT).lease, lease);
+    assert_int_equal(fx->reply_count, 1);
+}
+
+/* One commit at a time; all that comes meanwhile is the next. */
+static void what_comes_meanwhile_is_the_next_commit(void **state)
+{
+    struct fixture *fx = *state;
+
+    fx->store.is_late = true;
+    fx->store.commits = 0;
+    (void)submit(fx, "a", 1);
+    turn(fx);
+    put_task(fx, "b", 2);
+    turn(fx);
+    put_task(fx, "c", 3);
+    turn(fx);
+    assert_int_equal(fx->store.commits, 1);
+    faulty_end_late(&fx->store, E_OK);
+    turn(fx);
+    assert_int_equal(fx->store.commits, 2);
+}
+
+/* Holders keep what they have while the database does not answer; and what
+ * was answered is not made again when the commit fails after all. */
+static void renewals_do_not_wait_for_the_rows_of_others(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t held = submit(fx, "a", 1);
+
+    turn(fx);
+    fx->reply_count = 0;
+    fx->store.is_late = true;
+    put_task(fx, "b", 2);
+    turn(fx);
+    fx->store.is_late = false;
+    renew(fx, held);
+    turn(fx);
+    renew(fx, held);
+    turn(fx);
+    assert_int_equal(fx->reply_count, 2);
+    assert_int_equal(fx->replies[1].conn, held);
+    assert_int_equal(fx->replies[1].rc, E_OK);
+    faulty_end_late(&fx->store, E_OK);
+    turn(fx);
+    assert_int_equal(state_of(fx, held), LEASE_HELD);
+}
+
+static void what_was_answered_is_not_made_again(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t held = submit(fx, "a", 1);
+    size_t i;
+
+    turn(fx);
+    fx->reply_count = 0;
+    fx->store.is_late = true;
+    put_task(fx, "b", 2);
+    turn(fx);
+    renew(fx, held);
+    turn(fx);
+    assert_int_equal(fx->reply_count, 1);
+    fx->store.is_late = false;
+    faulty_end_late(&fx->store, E_STORE);
+    turn(fx);
+    assert_int_equal(fx->rebuilds, 1);
+    for (i = 1; i < fx->reply_count; i++) {
+        assert_true(fx->replies[i].conn != held);
+    }
+}
+
+/* A grant is stored, and given back in the next turn: the core knows only
+ * the end by then, so both are told together, in their order. */
+static void what_the_next_turn_has_changed_waits_for_it(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease;
+
+    fx->store.is_late = true;
+    lease = submit(fx, "a", 1);
+    turn(fx);
+    release(fx, lease);
+    turn(fx);
+    faulty_end_late(&fx->store, E_OK);
+    assert_int_equal(message_find(fx, CORE_MSG_GRANT).lease, 0);
+    assert_int_equal(fx->reply_count, 0);
+    turn(fx);
+    faulty_end_late(&fx->store, E_OK);
+    assert_int_equal(fx->messages[0].type, CORE_MSG_GRANT);
+    assert_int_equal(fx->reply_count, 2);
+    assert_int_equal(fx->replies[0].conn, 1);
+    assert_int_equal(fx->replies[1].conn, lease);
+}
+
+/* The grant is stored; the release after it is not: the holder is told, and
+ * keeps it until its release has been made again. */
+static void what_is_stored_is_told_though_the_next_turn_fails(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease;
+
+    fx->store.is_late = true;
+    lease = submit(fx, "a", 1);
+    turn(fx);
+    release(fx, lease);
+    faulty_end_late(&fx->store, E_OK);
+    turn(fx);
+    assert_int_equal(fx->message_count, 0);
+    faulty_end_late(&fx->store, E_STORE);
+    assert_int_equal(message_find(fx, CORE_MSG_GRANT).lease, lease);
+    assert_int_equal(fx->rebuilds, 1);
+    assert_int_equal(fx->replies[0].conn, 1);
+    assert_int_equal(fx->replies[0].rc, E_OK);
+}
+
+/* Whoever looks at a lease learns of its grant when it is stored. */
+static void a_look_waits_until_the_lease_is_stored(void **state)
+{
+    struct fixture *fx = *state;
+    struct driver_reply look = {.send = on_reply, .arg = fx, .conn = 77};
+
+    fx->store.is_late = true;
+    look.lease = submit(fx, "a", 1);
+    turn(fx);
+    assert_false(driver_is_settled(fx->driver, look.lease));
+    assert_int_equal(driver_when_settled(fx->driver, &look), E_OK);
+    turn(fx);
+    assert_int_equal(fx->reply_count, 0);
+    faulty_end_late(&fx->store, E_OK);
+    turn(fx);
+    assert_true(driver_is_settled(fx->driver, look.lease));
+    assert_int_equal(fx->reply_count, 2);
+    assert_int_equal(fx->replies[1].conn, 77);
+}
+
+/* B9: while the database is away nothing is granted and nothing new is
+ * taken; holders renew; what is given back is granted when it has come
+ * back. */
+static void nothing_is_granted_while_the_store_is_away(void **state)
+{
+    struct fixture *fx = *state;
+    struct core_request request = {.ref = 9, .class_id = 2, .gpus = 1};
+    struct driver_reply reply = {.send = on_reply, .arg = fx, .conn = 9};
+    uint64_t held = submit(fx, "a", 1);
+    uint64_t waits = submit(fx, "b", 2);
+    uint64_t lease = 0;
+
+    turn(fx);
+    fx->message_count = 0;
+    fx->reply_count = 0;
+    fx->store.state = E_STORE_AWAY;
+    fx->store.is_late = true;
+    renew(fx, held);
+    turn(fx);
+    turn(fx);
+    assert_int_equal(fx->reply_count, 1);
+    assert_int_equal(driver_submit(fx->driver, &request, NULL, &reply, &lease),
+                     E_STORE_AWAY);
+    release(fx, held);
+    turn(fx);
+    assert_int_equal(state_of(fx, held), LEASE_ENDED);
+    assert_int_equal(state_of(fx, waits), LEASE_QUEUED);
+    assert_int_equal(fx->reply_count, 1);
+
+    fx->store.state = E_OK;
+    fx->store.is_late = false;
+    faulty_end_late(&fx->store, E_OK);
+    fx->store.base.changed(fx->store.base.changed_arg);
+    turn(fx);
+    turn(fx);
+    assert_int_equal(message_find(fx, CORE_MSG_GRANT).lease, waits);
+    assert_int_equal(fx->reply_count, 2);
+}
+
+/* A grant that is under way when the database goes is not found expired by
+ * its holder when it comes back. */
+static void a_grant_under_way_does_not_run_out(void **state)
+{
+    struct fixture *fx = *state;
+    struct core_lease_view before;
+    struct core_lease_view after;
+    uint64_t lease;
+
+    fx->store.is_late = true;
+    lease = submit(fx, "a", 1);
+    turn(fx);
+    fx->store.state = E_STORE_AWAY;
+    renew(fx, lease); /* A turn, in which the state is looked at. */
+    turn(fx);
+    assert_int_equal(core_lease_view(driver_core(fx->driver), lease, &before),
+                     E_OK);
+    do {
+        (void)event_base_loop(loop_base(fx->loop), EVLOOP_ONCE);
+        assert_int_equal(
+            core_lease_view(driver_core(fx->driver), lease, &after), E_OK);
+    } while (after.expires_at_ms == before.expires_at_ms);
+    fx->store.state = E_OK;
+    fx->store.is_late = false;
+    faulty_end_late(&fx->store, E_OK);
+    turn(fx);
+    assert_int_equal(message_find(fx, CORE_MSG_GRANT).lease, lease);
+}
+
+/* Guarantee 13: another coordinator has the store: nothing that waits is
+ * told to have happened, and the owner is told once. */
+static void whoever_was_deposed_grants_nothing(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t lease;
+
+    lease = submit(fx, "a", 1);
+    turn(fx);
+    fx->reply_count = 0;
+    fx->message_count = 0;
+    fx->store.is_late = true;
+    release(fx, lease);
+    (void)submit(fx, "b", 2);
+    turn(fx);
+    fx->store.state = E_NO_LEADER;
+    faulty_end_late(&fx->store, E_NO_LEADER);
+    turn(fx);
+    assert_int_equal(fx->failures, 1);
+    assert_int_equal(fx->rebuilds, 0);
+    assert_int_equal(message_find(fx, CORE_MSG_GRANT).lease, 0);
+    assert_int_equal(fx->reply_count, 1);
+    assert_int_equal(fx->replies[0].conn, lease);
+    assert_int_equal(fx->replies[0].rc, E_NO_LEADER);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -536,6 +860,16 @@ int main(void)
         TEST(nothing_new_is_taken_while_the_store_refuses),
         TEST(a_loss_for_which_there_is_no_memory_is_made_good),
         TEST(a_restart_goes_on_above_all_numbers_and_times),
+        TEST(answers_wait_for_a_late_commit),
+        TEST(what_comes_meanwhile_is_the_next_commit),
+        TEST(renewals_do_not_wait_for_the_rows_of_others),
+        TEST(what_was_answered_is_not_made_again),
+        TEST(what_the_next_turn_has_changed_waits_for_it),
+        TEST(what_is_stored_is_told_though_the_next_turn_fails),
+        TEST(a_look_waits_until_the_lease_is_stored),
+        TEST(nothing_is_granted_while_the_store_is_away),
+        TEST(a_grant_under_way_does_not_run_out),
+        TEST(whoever_was_deposed_grants_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
