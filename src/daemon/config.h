@@ -90,6 +90,23 @@ struct config_process {
     const char *pattern;
 };
 
+/* What stands for the service_id in the name of a channel. */
+#define CONFIG_SERVICE_MARK    "{service}"
+#define CONFIG_CONTROL_CHANNEL "channel:" CONFIG_SERVICE_MARK ":control"
+#define CONFIG_ACK_CHANNEL     "channel:" CONFIG_SERVICE_MARK ":ack"
+
+/* `redis`. */
+struct config_redis {
+    const char *url;             /* As in the file; NULL = there is no Redis. */
+    const char *host;            /* An IP literal; NULL = .path. */
+    const char *path;            /* Of a Unix socket. */
+    const char *user;            /* NULL = the default user. */
+    const char *password_file;   /* NULL = no password. */
+    const char *control_channel; /* NULL = CONFIG_CONTROL_CHANNEL. */
+    const char *ack_channel;     /* NULL = CONFIG_ACK_CHANNEL. */
+    uint32_t port;
+};
+
 /* All strings are owned by the configuration. */
 struct config {
     const char *listen_host; /* An IP literal; NULL = no TCP. */
@@ -98,6 +115,7 @@ struct config {
     const char **hosts;      /* Further names accepted in Host. */
     size_t host_count;
     const char *store; /* Path of the SQLite file. */
+    struct config_redis redis;
     struct config_gpus gpus;
     struct config_vram vram; /* For all devices; nothing is unset. */
     struct config_device *devices;

@@ -48,9 +48,15 @@ const struct config_key config_keys[] = {
      .help = "where the queue is kept: sqlite: and an absolute path; a user's "
              "coordinator has $XDG_STATE_HOME/gpucoord/queue.db"},
     {.path = "redis",
-     .type = CONFIG_LATER,
+     .type = CONFIG_NODE,
+     .offset = ROOT(redis),
      .standard = "null",
-     .help = "signals and the visible GPU key in Redis"},
+     .read = config_read_redis,
+     .help = "signals and the visible GPU key in Redis: "
+             "redis://127.0.0.1:6379 or unix:///run/redis/redis.sock, or {url: "
+             "URL, user: NAME, password_file: PATH, control_channel: "
+             "'channel:{service}:control', ack_channel: "
+             "'channel:{service}:ack'}"},
     {.path = "cluster",
      .type = CONFIG_LATER,
      .standard = "null",

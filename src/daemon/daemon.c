@@ -16,6 +16,7 @@
 #include "daemon/names.h"
 #include "daemon/observed.h"
 #include "daemon/parked.h"
+#include "daemon/redis.h"
 #include "daemon/routes.h"
 #include "daemon/tell.h"
 #include "daemon/waiters.h"
@@ -205,6 +206,7 @@ void daemon_destroy(struct daemon *daemon)
     }
     store_close(daemon->store);
     driver_close(daemon->driver);
+    redis_close(daemon);
     acting_close(daemon->acting);
     http_server_destroy(daemon->http);
     device_set_close(daemon->devices);

@@ -8,6 +8,7 @@
 #include "daemon/names.h"
 #include "daemon/prevented.h"
 #include "daemon/records.h"
+#include "daemon/redis.h"
 #include "daemon/routes.h"
 #include "daemon/views.h"
 #include "http/http.h"
@@ -275,6 +276,7 @@ static void write_modes(const struct daemon *daemon,
                  is_bypassed && stats->bypass_until_ms != CORE_FOREVER,
                  stats->bypass_until_ms - now_ms);
     member_text(out, "store", rc == E_OK ? "ok" : err_type(rc));
+    redis_write_status(daemon, out);
 }
 
 void views_status(struct daemon *daemon, struct buf *out)

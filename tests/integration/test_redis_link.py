@@ -1,0 +1,91 @@
+"""The connection to Redis: it comes, goes, hangs, and wants a password."""
+
+import subprocess
+
+from conftest import BINARY, until
+from redis_server import make_redis, needs_redis, redis  # noqa: F401
+
+pytestmark = needs_redis
+
+
+def state(coordinator):
+    return coordinator.status()["redis"]["state"]
+
+
+def await_state(coordinator, wanted):
+    until(lambda: state(coordinator) == wanted, f"redis is {wanted}")
+
+
+def test_without_a_configuration_there_is_none(coordinator):
+    assert coordinator.status()["redis"] is None
+    assert "gpucoord_redis" not in coordinator.get("/metrics").text
+
+
+def test_status_and_metrics_say_whether_redis_is_there(make, redis):
+    coordinator = make(extra=f"redis: {redis.url}\n").start()
+    await_state(coordinator, "up")
+    assert coordinator.status()["redis"]["url"] == redis.url
+    assert "\ngpucoord_redis_up 1\n" in coordinator.get("/metrics").text
+    redis.kill()
+    await_state(coordinator, "away")
+    assert coordinator.status()["redis"]["why"]
+    assert "\ngpucoord_redis_up 0\n" in coordinator.get("/metrics").text
+
+
+def test_it_connects_again_to_one_that_comes_late_or_comes_back(
+        make, make_redis):
+    server = make_redis()
+    coordinator = make(extra=f"redis: {server.url}\n").start()
+    assert state(coordinator) == "away"
+    server.start()
+    await_state(coordinator, "up")
+    server.kill()
+    await_state(coordinator, "away")
+    server.start()
+    await_state(coordinator, "up")
+
+
+def test_one_that_hangs_is_taken_for_away(make, redis):
+    """It holds the connection open and answers nothing: a stopped process, a
+    host behind a cable that was pulled."""
+    coordinator = make(extra=f"redis: {redis.url}\n").start()
+    await_state(coordinator, "up")
+    redis.stop_running()
+    await_state(coordinator, "away")
+    redis.go_on()
+    await_state(coordinator, "up")
+
+
+def test_a_user_with_a_password_from_a_file_is_let_in(make, make_redis):
+    server = make_redis()
+    server.start(*"--user default on nopass ~* &* +@all".split(),
+                 *"--user gpu on >secret ~gpu:lock:* &* +@all".split())
+    password = server.dir / "password"
+    password.write_text("wrong\n")
+    coordinator = make(extra=f"redis: {{url: '{server.url}', user: gpu, "
+                       f"password_file: {password}}}\n").start()
+    until(lambda: "WRONGPASS" in (coordinator.status()["redis"]["why"] or ""),
+          "the password is refused")
+    password.write_text("secret\n")
+    await_state(coordinator, "up")
+    assert "user=gpu" in server.cli("CLIENT", "LIST")
+    assert "secret" not in coordinator.log.read_text()
+
+
+def test_a_server_with_one_password_is_spoken_to(make, make_redis):
+    server = make_redis()
+    server.login = ["-a", "secret", "--no-auth-warning"]
+    server.start("--requirepass", "secret")
+    password = server.dir / "password"
+    password.write_text("secret")
+    coordinator = make(extra=f"redis: {{url: '{server.url}', "
+                       f"password_file: {password}}}\n").start()
+    await_state(coordinator, "up")
+
+
+def test_a_password_in_the_address_is_refused(make):
+    coordinator = make(extra="redis: redis://:secret@127.0.0.1\n")
+    done = subprocess.run([BINARY, "check-config", str(coordinator.config)],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "password_file" in done.stdout + done.stderr
