@@ -272,6 +272,8 @@ struct core_event {
             uint64_t lease;   /* DETACH: the request's lease; 0: a stream. */
             uint64_t ref;     /* DETACH of a request: its .ref. */
             uint32_t service; /* A stream's. */
+            bool is_lenient;  /* DETACH of a stream: that says nothing about
+                                 the service; its leases keep their time. */
         } attach, detach;
         struct {
             uint64_t lease;

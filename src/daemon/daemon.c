@@ -96,6 +96,7 @@ static void on_rebuilt(void *arg)
     struct daemon *daemon = arg;
 
     control_attach_all(daemon);
+    redis_rebuilt(daemon);
     waiters_submit_all(daemon);
 }
 
@@ -347,6 +348,7 @@ static int adopt(struct daemon *daemon, struct config *next)
         return rc;
     }
     census_configure(daemon->census, &rules);
+    redis_configure(daemon);
     http_server_set_hosts(daemon->http, (const char *const *)next->hosts,
                           next->host_count);
     return E_OK;

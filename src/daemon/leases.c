@@ -8,6 +8,7 @@
 #include "daemon/grants.h"
 #include "daemon/names.h"
 #include "daemon/observed.h"
+#include "daemon/redis.h"
 #include "daemon/routes.h"
 #include "daemon/watching.h"
 #include "http/http.h"
@@ -41,6 +42,8 @@ static int look(struct daemon *daemon,
     }
     if (rc != E_OK) {
         answer_problem(daemon, reply->conn, rc, NULL, NULL);
+    } else {
+        redis_heard(daemon, reply->lease);
     }
     return rc;
 }

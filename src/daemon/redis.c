@@ -1,3 +1,5 @@
+#include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -5,19 +7,90 @@
 #include "daemon/members.h"
 #include "daemon/metrics.h"
 #include "daemon/redis_parts.h"
+#include "proto/api.h"
 
+#include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
+
+uint64_t redis_now_ms(void)
+{
+    return clock_mono_ms();
+}
+
+/* ---- Channels ----------------------------------------------------------- */
+
+/* Cut @name where its service stands. */
+static void channel_init(struct redis_channel *channel, const char *name)
+{
+    const char *mark = strstr(name, CONFIG_SERVICE_MARK);
+
+    channel->before = name;
+    channel->before_size = (size_t)(mark - name);
+    channel->behind = mark + strlen(CONFIG_SERVICE_MARK);
+}
+
+void redis_channel_name(const struct redis_channel *channel,
+                        const char *service,
+                        struct buf *out)
+{
+    buf_add(out, channel->before, channel->before_size);
+    buf_text(out, service);
+    buf_text(out, channel->behind);
+}
+
+/* Append @size bytes of @text so that they match themselves alone. */
+static void put_literal(const char *text, size_t size, struct buf *out)
+{
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        if (strchr("*?[]\\^-", text[i]) != NULL) {
+            buf_byte(out, '\\');
+        }
+        buf_byte(out, text[i]);
+    }
+}
+
+void redis_channel_pattern(const struct redis_channel *channel, struct buf *out)
+{
+    put_literal(channel->before, channel->before_size, out);
+    buf_byte(out, '*');
+    put_literal(channel->behind, strlen(channel->behind), out);
+}
+
+bool redis_channel_service(const struct redis_channel *channel,
+                           const char *name,
+                           char *out)
+{
+    size_t size = strlen(name);
+    size_t behind_size = strlen(channel->behind);
+    const char *service = name + channel->before_size;
+
+    if (size <= channel->before_size + behind_size ||
+        memcmp(name, channel->before, channel->before_size) != 0 ||
+        strcmp(name + size - behind_size, channel->behind) != 0) {
+        return false;
+    }
+    size -= channel->before_size + behind_size;
+    if (!api_is_name(service, size)) {
+        return false;
+    }
+    memcpy(out, service, size);
+    out[size] = '\0';
+    return true;
+}
 
 /* ---- The connections ---------------------------------------------------- */
 
 static void on_commands_up(void *arg)
 {
-    (void)arg;
+    redis_attend_look(arg);
 }
 
 static void on_commands_down(void *arg)
 {
-    (void)arg;
+    redis_attend_lost(arg);
 }
 
 static const struct redis_link_hooks commands_hooks = {on_commands_up,
@@ -25,27 +98,99 @@ static const struct redis_link_hooks commands_hooks = {on_commands_up,
 
 static void on_listener_up(void *arg)
 {
-    (void)arg;
+    struct redis *redis = arg;
+    struct buf pattern;
+
+    buf_init(&pattern, 0);
+    redis_channel_pattern(&redis->ack, &pattern);
+    if (buf_error(&pattern) == E_OK) {
+        (void)!redis_link_listen(redis->listener, buf_string(&pattern));
+    }
+    buf_release(&pattern);
 }
 
 static void on_listener_down(void *arg)
 {
-    (void)arg;
+    (void)arg; /* Who is not heard says it again. */
 }
 
-static const struct redis_link_hooks listener_hooks = {on_listener_up,
-                                                       on_listener_down, NULL};
+static void
+on_message(void *arg, const char *channel, const struct redis_value *data)
+{
+    redis_take(arg, channel, data);
+}
+
+static const struct redis_link_hooks listener_hooks = {
+    on_listener_up, on_listener_down, on_message};
+
+/* ---- Time --------------------------------------------------------------- */
+
+static void arm(struct redis *redis)
+{
+    struct timeval delay = {.tv_usec = REDIS_TICK_MS * 1000L};
+
+    if (event_add(redis->timer, &delay) != 0) {
+        log_error("no memory for a timer: nothing is said again in redis");
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis *redis = arg;
+
+    (void)fd;
+    (void)what;
+    arm(redis);
+    if (redis_link_is_up(redis->commands)) {
+        redis_attend_tick(redis);
+        redis_tell_tick(redis);
+    }
+}
 
 /* ---- Life --------------------------------------------------------------- */
 
-int redis_open(struct daemon *daemon)
+void redis_configure(struct daemon *daemon)
 {
     const struct config_redis *config = &daemon->config->redis;
+    struct redis *redis = daemon->redis;
+
+    if (redis == NULL) {
+        return;
+    }
+    redis->place = (struct redis_place){.host = config->host,
+                                        .path = config->path,
+                                        .user = config->user,
+                                        .password_file = config->password_file,
+                                        .port = (uint16_t)config->port};
+    channel_init(&redis->control, config->control_channel != NULL
+                                      ? config->control_channel
+                                      : CONFIG_CONTROL_CHANNEL);
+    channel_init(&redis->ack, config->ack_channel != NULL ? config->ack_channel
+                                                          : CONFIG_ACK_CHANNEL);
+}
+
+static int open_links(struct redis *redis, struct event_base *base)
+{
+    int rc = redis_link_open(base, &redis->place, &commands_hooks, redis,
+                             &redis->commands);
+
+    if (rc == E_OK) {
+        rc = redis_link_open(base, &redis->place, &listener_hooks, redis,
+                             &redis->listener);
+    }
+    if (rc == E_UNSUPPORTED) {
+        log_error("'redis' is configured, but this program was built without "
+                  "it");
+    }
+    return rc;
+}
+
+int redis_open(struct daemon *daemon)
+{
     struct event_base *base = loop_base(daemon->loop);
     struct redis *redis;
-    int rc;
 
-    if (config->url == NULL) {
+    if (daemon->config->redis.url == NULL) {
         return E_OK;
     }
     redis = calloc(1, sizeof(*redis));
@@ -54,21 +199,20 @@ int redis_open(struct daemon *daemon)
     }
     daemon->redis = redis;
     redis->daemon = daemon;
-    redis->place = (struct redis_place){.host = config->host,
-                                        .path = config->path,
-                                        .user = config->user,
-                                        .password_file = config->password_file,
-                                        .port = (uint16_t)config->port};
-    rc = redis_link_open(base, &redis->place, &commands_hooks, redis,
-                         &redis->commands);
-    rc = rc != E_OK ? rc
-                    : redis_link_open(base, &redis->place, &listener_hooks,
-                                      redis, &redis->listener);
-    if (rc == E_UNSUPPORTED) {
-        log_error("'redis' is configured, but this program was built without "
-                  "it");
+    list_init(&redis->sayings);
+    list_init(&redis->attended);
+    list_init(&redis->takes);
+    idmap_init(&redis->by_what, &alloc_libc);
+    idmap_init(&redis->by_service, &alloc_libc);
+    idmap_init(&redis->calls, &alloc_libc);
+    buf_init(&redis->text, 0);
+    redis_configure(daemon);
+    redis->timer = evtimer_new(base, on_tick, redis);
+    if (redis->timer == NULL) {
+        return E_NOMEM;
     }
-    return rc;
+    arm(redis);
+    return open_links(redis, base);
 }
 
 void redis_close(struct daemon *daemon)
@@ -80,6 +224,13 @@ void redis_close(struct daemon *daemon)
     }
     redis_link_close(redis->commands);
     redis_link_close(redis->listener);
+    redis_tell_release(redis);
+    redis_attend_release(redis);
+    redis_take_release(redis);
+    if (redis->timer != NULL) {
+        event_free(redis->timer);
+    }
+    buf_release(&redis->text);
     daemon->redis = NULL;
     free(redis);
 }
@@ -126,4 +277,15 @@ void redis_write_metrics(const struct daemon *daemon, struct buf *out)
     metric_plain(out, "gpucoord_redis_connects_total", "counter",
                  "Times the connection for commands came up.",
                  redis_link_count(redis->commands));
+    metric_plain(out, "gpucoord_redis_commands_total", "counter",
+                 "Commands to services published.", redis->stats.published);
+    metric_plain(out, "gpucoord_redis_repeats_total", "counter",
+                 "Of these, those that were not answered before.",
+                 redis->stats.repeated);
+    metric_plain(out, "gpucoord_redis_answers_total", "counter",
+                 "Answers of services.", redis->stats.answers);
+    metric_plain(out, "gpucoord_redis_refused_total", "counter",
+                 "Of these, those that were refused.", redis->stats.refused);
+    metric_plain(out, "gpucoord_redis_dropped_total", "counter",
+                 "Messages that nobody could read.", redis->stats.dropped);
 }

@@ -1,18 +1,140 @@
 /* redis_parts.h - what the files of the coordinator in Redis share.
  *
- * redis.c  the two connections: one for commands, one that listens
+ * redis.c         the two connections, time, status and metrics
+ * redis_tell.c    commands out, again until they are answered
+ * redis_attend.c  which services listen
+ * redis_take.c    answers in: they become calls
  */
 #ifndef GPUCOORD_DAEMON_REDIS_PARTS_H
 #define GPUCOORD_DAEMON_REDIS_PARTS_H
 
+#include "base/idmap.h"
+#include "base/list.h"
 #include "cluster/redis_link.h"
 #include "daemon/redis.h"
+
+struct event; /* libevent's. */
+struct pubsub_command;
+
+enum {
+    REDIS_TICK_MS = 200,
+    REDIS_AGAIN_MS = 1000, /* Between two times that something is said. */
+    REDIS_SAYINGS_MAX = 20000,
+    REDIS_CALLS_MAX = 1024,
+    REDIS_ENDED = 1024 /* Tokens of ended leases that are remembered. */
+};
+
+/* The name of a channel without its service: what is before and behind. */
+struct redis_channel {
+    const char *before; /* Borrowed from the configuration. */
+    size_t before_size;
+    const char *behind;
+};
+
+/* The token of a lease that has ended, so that who releases it twice is
+ * understood. */
+struct redis_ended {
+    uint64_t token;
+    uint64_t lease;
+};
+
+struct redis_stats {
+    uint64_t published;
+    uint64_t repeated;
+    uint64_t answers;
+    uint64_t refused;
+    uint64_t dropped; /* Answers that nobody could read or keep. */
+};
 
 struct redis {
     struct daemon *daemon;
     struct redis_place place;
     struct redis_link *commands;
     struct redis_link *listener; /* A subscriber can do nothing else. */
+    struct event *timer;
+    struct redis_channel control;
+    struct redis_channel ack;
+    struct list sayings;  /* redis_tell.c */
+    struct idmap by_what; /* The same, by lease or service. */
+    struct list attended; /* redis_attend.c */
+    struct idmap by_service;
+    struct list takes;  /* redis_take.c */
+    struct idmap calls; /* The same, by number. */
+    uint64_t call_next;
+    struct redis_ended ended[REDIS_ENDED];
+    uint32_t ended_next;
+    uint64_t look_at_ms; /* When to look next who listens. */
+    struct redis_stats stats;
+    struct buf text; /* Scratch. */
 };
+
+/* Return the instant of the loop's clock. */
+uint64_t redis_now_ms(void);
+
+/* ---- redis.c: channels -------------------------------------------------- */
+
+/* Append the name of @channel of @service. */
+void redis_channel_name(const struct redis_channel *channel,
+                        const char *service,
+                        struct buf *out);
+
+/* Append the pattern of @channel of all services, as PSUBSCRIBE takes it. */
+void redis_channel_pattern(const struct redis_channel *channel,
+                           struct buf *out);
+
+/* Write the service that @name, a channel like @channel, is of to @out, as
+ * large as a name and a NUL.  False: it is of none. */
+bool redis_channel_service(const struct redis_channel *channel,
+                           const char *name,
+                           char *out);
+
+/* ---- redis_tell.c ------------------------------------------------------- */
+
+/* Publish @command to @service, once. */
+void redis_publish(struct redis *redis,
+                   uint32_t service,
+                   const struct pubsub_command *command);
+
+/* Say what @lease is under now, if it is under a command. */
+void redis_say_present(struct redis *redis, uint64_t lease);
+
+/* The same for all leases of @service. */
+void redis_say_all(struct redis *redis, uint32_t service);
+
+/* Say again what is not answered. */
+void redis_tell_tick(struct redis *redis);
+
+/* Forget all that is to be said. */
+void redis_tell_release(struct redis *redis);
+
+/* ---- redis_attend.c ----------------------------------------------------- */
+
+/* Ask Redis who listens. */
+void redis_attend_look(struct redis *redis);
+
+/* Redis has gone, and nobody can be told anything. */
+void redis_attend_lost(struct redis *redis);
+
+/* Take @service as attended for a while, or for as long as it listens. */
+void redis_attend_claim(struct redis *redis, uint32_t service);
+
+/* Let claims pass. */
+void redis_attend_tick(struct redis *redis);
+
+/* Free what is there. */
+void redis_attend_release(struct redis *redis);
+
+/* ---- redis_take.c ------------------------------------------------------- */
+
+/* Something was published on @channel. */
+void redis_take(struct redis *redis,
+                const char *channel,
+                const struct redis_value *data);
+
+/* A lease with @token has ended. */
+void redis_take_ended(struct redis *redis, uint64_t token, uint64_t lease);
+
+/* Free the calls that are open. */
+void redis_take_release(struct redis *redis);
 
 #endif

@@ -77,10 +77,10 @@ class Redis:
 class Subscriber:
     """`redis-cli SUBSCRIBE`, read in a thread: what a shell script has."""
 
-    def __init__(self, server, channel):
+    def __init__(self, server, channel, verb="SUBSCRIBE"):
         self.messages = []
         self.process = subprocess.Popen(
-            [CLI, "-s", server.socket, *server.login, "SUBSCRIBE", channel],
+            [CLI, "-s", server.socket, *server.login, verb, channel],
             stdout=subprocess.PIPE, text=True)
         self.is_open = False
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -88,17 +88,16 @@ class Subscriber:
         until(lambda: self.is_open, f"'{channel}' is subscribed to")
 
     def _run(self):
-        # Three lines each: the kind, the channel, the data.
+        # A line each: the kind, of a pattern that, the channel, the data.
         lines = []
         for line in self.process.stdout:
             lines.append(line.rstrip("\n"))
-            if len(lines) == 3:
-                kind, _, data = lines
-                lines = []
-                if kind == "message":
-                    self.messages.append(json.loads(data))
+            if len(lines) == (4 if lines[0] == "pmessage" else 3):
+                if lines[0] in ("message", "pmessage"):
+                    self.messages.append(json.loads(lines[-1]))
                 else:
                     self.is_open = True
+                lines = []
 
     def of(self, command):
         return [message for message in list(self.messages)
@@ -109,7 +108,7 @@ class Subscriber:
         def find():
             return next((message for message in list(self.messages)[after:]
                          if message["command"] == command and
-                         all(message[name] == value
+                         all(message.get(name) == value
                              for name, value in fields.items())), None)
         return until(find, f"'{command}' with {fields} in {self.messages}")
 
@@ -146,8 +145,8 @@ def subscribe():
     """Make subscribers that end with the test."""
     made = []
 
-    def create(server, channel):
-        made.append(Subscriber(server, channel))
+    def create(server, *words):
+        made.append(Subscriber(server, *words))
         return made[-1]
 
     yield create
