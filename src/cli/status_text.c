@@ -149,6 +149,9 @@ static void device_notes(const json_t *device, struct buf *out)
     if (field_flag(device, "drained")) {
         buf_text(out, "drained, ");
     }
+    if (field_flag(device, "foreign")) {
+        buf_text(out, "key held by another program, ");
+    }
     if (field_flag(device, "overcommitted")) {
         buf_text(out, "overcommitted, ");
     }

@@ -298,7 +298,7 @@ static bool greet_lease(void *arg, uint64_t id)
     struct grant grant;
 
     if (core_lease_view(driver_core(daemon->driver), id, &view) != E_OK ||
-        view.row.service != greeting->service) {
+        view.row.service != greeting->service || redis_is_asking(daemon, id)) {
         return true;
     }
     if (view.row.state == LEASE_HELD) {

@@ -139,7 +139,9 @@ static void send_renewed(void *arg, const struct driver_reply *reply)
     if (look(daemon, reply, &view) != E_OK) {
         return;
     }
-    if (view.row.token != reply->token) {
+    if (redis_is_asking(daemon, view.row.id)) {
+        has_control = false; /* Nobody knows yet. */
+    } else if (view.row.token != reply->token) {
         /* It was resumed, and does not know yet. */
         grant_fill(daemon, &view, &grant);
         control.type = API_CONTROL_RESUME;

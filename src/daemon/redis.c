@@ -85,12 +85,19 @@ bool redis_channel_service(const struct redis_channel *channel,
 
 static void on_commands_up(void *arg)
 {
-    redis_attend_look(arg);
+    struct redis *redis = arg;
+
+    redis->watch_at_ms = 0;
+    redis->keep_at_ms = 0;
+    redis->is_slow = false;
+    redis_attend_look(redis);
+    redis_keys_tick(redis);
 }
 
 static void on_commands_down(void *arg)
 {
     redis_attend_lost(arg);
+    redis_keys_lost(arg);
 }
 
 static const struct redis_link_hooks commands_hooks = {on_commands_up,
@@ -127,7 +134,7 @@ static const struct redis_link_hooks listener_hooks = {
 
 static void arm(struct redis *redis)
 {
-    struct timeval delay = {.tv_usec = REDIS_TICK_MS * 1000L};
+    struct timeval delay = {.tv_usec = redis_keys_hurry_ms(redis) * 1000L};
 
     if (event_add(redis->timer, &delay) != 0) {
         log_error("no memory for a timer: nothing is said again in redis");
@@ -144,6 +151,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (redis_link_is_up(redis->commands)) {
         redis_attend_tick(redis);
         redis_tell_tick(redis);
+        redis_keys_tick(redis);
     }
 }
 
@@ -202,11 +210,14 @@ int redis_open(struct daemon *daemon)
     list_init(&redis->sayings);
     list_init(&redis->attended);
     list_init(&redis->takes);
+    list_init(&redis->keys);
+    idmap_init(&redis->by_lease, &alloc_libc);
     idmap_init(&redis->by_what, &alloc_libc);
     idmap_init(&redis->by_service, &alloc_libc);
     idmap_init(&redis->calls, &alloc_libc);
     buf_init(&redis->text, 0);
     redis_configure(daemon);
+    redis_keys_init(redis);
     redis->timer = evtimer_new(base, on_tick, redis);
     if (redis->timer == NULL) {
         return E_NOMEM;
@@ -222,8 +233,10 @@ void redis_close(struct daemon *daemon)
     if (redis == NULL) {
         return;
     }
+    redis->is_closing = true;
     redis_link_close(redis->commands);
     redis_link_close(redis->listener);
+    redis_keys_release(redis);
     redis_tell_release(redis);
     redis_attend_release(redis);
     redis_take_release(redis);
@@ -286,6 +299,9 @@ void redis_write_metrics(const struct daemon *daemon, struct buf *out)
                  "Answers of services.", redis->stats.answers);
     metric_plain(out, "gpucoord_redis_refused_total", "counter",
                  "Of these, those that were refused.", redis->stats.refused);
+    metric_plain(out, "gpucoord_redis_keys_taken_total", "counter",
+                 "Grants that went back because another program had the key.",
+                 redis->stats.taken);
     metric_plain(out, "gpucoord_redis_dropped_total", "counter",
                  "Messages that nobody could read.", redis->stats.dropped);
 }

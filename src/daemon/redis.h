@@ -44,6 +44,15 @@ void redis_tell(struct daemon *daemon, const struct core_message *message);
 /* The holder of @lease has said something: it has heard the last command. */
 void redis_heard(struct daemon *daemon, uint64_t lease);
 
+/* ---- The visible key ---------------------------------------------------- */
+
+/* Keep @message, to be told once it is known that nobody outside has the
+ * device.  False: it is to be told now. */
+bool redis_hold(struct daemon *daemon, const struct core_message *message);
+
+/* Say whether the grant of @lease is not told yet, to anybody. */
+bool redis_is_asking(const struct daemon *daemon, uint64_t lease);
+
 /* ---- Who listens -------------------------------------------------------- */
 
 /* Say whether somebody attends @service through Redis. */

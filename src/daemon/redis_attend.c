@@ -233,6 +233,7 @@ void redis_rebuilt(struct daemon *daemon)
         CONTAINER_OF(at, struct attended, link)->is_attached = false;
     }
     settle_all(daemon->redis);
+    redis_keys_restore(daemon->redis);
 }
 
 void redis_attend_release(struct redis *redis)

@@ -4,6 +4,8 @@
  * redis_tell.c    commands out, again until they are answered
  * redis_attend.c  which services listen
  * redis_take.c    answers in: they become calls
+ * redis_keys.c    the visible key of each device
+ * redis_script.c  the script that looks at keys and acts in one step
  */
 #ifndef GPUCOORD_DAEMON_REDIS_PARTS_H
 #define GPUCOORD_DAEMON_REDIS_PARTS_H
@@ -15,6 +17,7 @@
 
 struct event; /* libevent's. */
 struct pubsub_command;
+struct redis_ask; /* Below. */
 
 enum {
     REDIS_TICK_MS = 200,
@@ -44,6 +47,7 @@ struct redis_stats {
     uint64_t answers;
     uint64_t refused;
     uint64_t dropped; /* Answers that nobody could read or keep. */
+    uint64_t taken;   /* Grants that found a key taken. */
 };
 
 struct redis {
@@ -58,6 +62,15 @@ struct redis {
     struct idmap by_what; /* The same, by lease or service. */
     struct list attended; /* redis_attend.c */
     struct idmap by_service;
+    struct list keys; /* redis_keys.c */
+    struct idmap by_lease;
+    uint64_t foreign; /* Devices whose key is somebody else's. */
+    uint64_t watch_at_ms;
+    uint64_t keep_at_ms;
+    char name[65];      /* Of this coordinator. */
+    bool is_slow;       /* Grants do not wait for Redis. */
+    bool is_refused;    /* It does not let us set keys; the log knows. */
+    bool is_closing;    /* Answers that come now are nobody's. */
     struct list takes;  /* redis_take.c */
     struct idmap calls; /* The same, by number. */
     uint64_t call_next;
@@ -123,6 +136,59 @@ void redis_attend_tick(struct redis *redis);
 
 /* Free what is there. */
 void redis_attend_release(struct redis *redis);
+
+/* ---- redis_keys.c ------------------------------------------------------- */
+
+/* Name this coordinator, and begin with the leases that are held. */
+void redis_keys_init(struct redis *redis);
+
+/* The core was built anew: it knows no foreign devices. */
+void redis_keys_restore(struct redis *redis);
+
+/* Take keys away whose leases have ended or sleep. */
+void redis_keys_tell(struct redis *redis, const struct core_message *message);
+
+/* Extend keys, look at those of others, let nobody wait too long. */
+void redis_keys_tick(struct redis *redis);
+
+/* Return how soon the next tick is wanted. */
+uint32_t redis_keys_hurry_ms(const struct redis *redis);
+
+/* Redis has gone: what others hold there is not known. */
+void redis_keys_lost(struct redis *redis);
+
+/* The script for @ask was answered: of its devices somebody else has @taken.
+ * Without @is_known nothing is known about them. */
+void redis_keys_answered(struct redis *redis,
+                         const struct redis_ask *ask,
+                         bool is_known,
+                         uint64_t taken);
+
+/* Free what is there; nothing is told any more. */
+void redis_keys_release(struct redis *redis);
+
+/* ---- redis_script.c ------------------------------------------------------ */
+
+enum redis_mode {
+    REDIS_SHOW, /* Set all keys, or, where one is somebody else's, none. */
+    REDIS_KEEP, /* Set those that are not somebody else's, for longer. */
+    REDIS_HIDE, /* Delete those of this token. */
+    REDIS_LOOK  /* Delete those of ours that are older: left behind. */
+};
+
+/* What a script is run for. */
+struct redis_ask {
+    uint64_t devices;
+    uint64_t lease; /* Whose grant waits for the answer; 0 = none does. */
+    uint64_t token; /* Of that grant, or as the mode has it. */
+};
+
+/* Run the script in @mode for @ask, copied; @view, NULL = none, is what is
+ * shown.  redis_keys_answered() follows.  False: it was not sent. */
+bool redis_script_run(struct redis *redis,
+                      enum redis_mode mode,
+                      const struct redis_ask *ask,
+                      const struct core_lease_view *view);
 
 /* ---- redis_take.c ------------------------------------------------------- */
 

@@ -271,6 +271,7 @@ void redis_tell(struct daemon *daemon, const struct core_message *message)
     if (redis == NULL) {
         return;
     }
+    redis_keys_tell(redis, message);
     if (message->type == CORE_MSG_STATE) {
         if (message->state == LEASE_ENDED &&
             core_lease_view(driver_core(daemon->driver), message->lease,
@@ -326,7 +327,8 @@ void redis_say_present(struct redis *redis, uint64_t lease)
     struct core_lease_view view;
     struct core_message message;
 
-    if (core_lease_view(driver_core(redis->daemon->driver), lease, &view) ==
+    if (!redis_is_asking(redis->daemon, lease) &&
+        core_lease_view(driver_core(redis->daemon->driver), lease, &view) ==
             E_OK &&
         present(&view, &message)) {
         say(redis, &message);

@@ -52,6 +52,9 @@ static void observe(struct daemon *daemon, const struct core_message *message)
 
 void tell_message(struct daemon *daemon, const struct core_message *message)
 {
+    if (redis_hold(daemon, message)) {
+        return;
+    }
     observe(daemon, message);
     waiters_tell(daemon, message);
     control_tell(daemon, message);

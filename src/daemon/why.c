@@ -53,6 +53,8 @@ static const char *sentence(enum core_wait wait)
         return "paused by an operator";
     case CORE_WAIT_FROZEN:
         return "frozen with its VRAM for an operator:";
+    case CORE_WAIT_FOREIGN:
+        return "another program holds the GPU's key in Redis";
     case CORE_WAITS:
         break;
     }

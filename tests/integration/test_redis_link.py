@@ -1,11 +1,14 @@
 """The connection to Redis: it comes, goes, hangs, and wants a password."""
 
+import pathlib
 import subprocess
 
 from conftest import BINARY, until
-from redis_server import make_redis, needs_redis, redis  # noqa: F401
+from redis_server import (make_redis, needs_redis, redis,  # noqa: F401
+                          subscribe)
 
 pytestmark = needs_redis
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def state(coordinator):
@@ -70,6 +73,31 @@ def test_a_user_with_a_password_from_a_file_is_let_in(make, make_redis):
     await_state(coordinator, "up")
     assert "user=gpu" in server.cli("CLIENT", "LIST")
     assert "secret" not in coordinator.log.read_text()
+
+
+def test_a_user_with_no_more_rights_than_documented_is_enough(
+        make, make_redis, subscribe):
+    page = (ROOT / "docs/api.md").read_text()
+    rights = page.partition("needs\n`~gpu")[2].partition("`")[0]
+    server = make_redis()
+    server.start(*"--user default on nopass ~* &* +@all".split(),
+                 *f"--user gpu on >secret ~gpu{rights}".split())
+    password = server.dir / "password"
+    password.write_text("secret\n")
+    coordinator = make(extra=f"redis: {{url: '{server.url}', user: gpu, "
+                       f"password_file: {password}}}\n").start()
+    await_state(coordinator, "up")
+    heard = subscribe(server, "channel:asr:control")
+    until(lambda: server.cli("PUBSUB", "NUMPAT") == "1", "it listens")
+    server.cli("PUBLISH", "channel:asr:ack",
+               '{"ack_type":"request","metadata":{"job_id":"j"}}')
+    grant = heard.expect("grant")
+    uuid = grant["grant"]["devices"][0]["uuid"]
+    assert server.key(f"gpu:lock:{uuid}")["lease"] == grant["lease"]
+    server.cli("PUBLISH", "channel:asr:ack",
+               '{"ack_type":"release","session_id":"%s"}' % grant["token"])
+    until(lambda: server.key(f"gpu:lock:{uuid}") is None, "it is released")
+    assert "NOPERM" not in coordinator.log.read_text()
 
 
 def test_a_server_with_one_password_is_spoken_to(make, make_redis):
