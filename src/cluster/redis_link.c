@@ -180,6 +180,12 @@ static void on_greeted(redisAsyncContext *context, void *data, void *arg)
         drop(link, reply->str);
         return;
     }
+    /* Others greet with "+OK" as well, and hiredis ends the program where a
+     * server talks without being asked. */
+    if (reply->type != REDIS_REPLY_STATUS || strcmp(reply->str, "PONG") != 0) {
+        drop(link, "what answers there is no redis");
+        return;
+    }
     link->state = STATE_UP;
     link->retry_ms = RETRY_MS_MIN;
     link->why[0] = '\0';

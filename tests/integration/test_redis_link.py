@@ -1,9 +1,12 @@
 """The connection to Redis: it comes, goes, hangs, and wants a password."""
 
 import pathlib
+import socket
 import subprocess
 
-from conftest import BINARY, until
+import pytest
+
+from conftest import BINARY, LIMIT_S, until
 from redis_server import (make_redis, needs_redis, redis,  # noqa: F401
                           subscribe)
 
@@ -57,6 +60,26 @@ def test_one_that_hangs_is_taken_for_away(make, redis):
     await_state(coordinator, "away")
     redis.go_on()
     await_state(coordinator, "up")
+
+
+@pytest.mark.parametrize("banner", [
+    b"+OK POP3 ready\r\n+OK\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    b"*3\r\n", b"$-7\r\n", b"-ERR max number of clients\r\n",
+    b"\x00\x01\x02\x03", b""])
+def test_what_is_no_redis_is_left_alone(make, tmp_path, banner):
+    """A wrong port, or a server that is mad: we go on without it."""
+    path = str(tmp_path / "fake.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(path)
+        server.listen(16)
+        server.settimeout(LIMIT_S)
+        coordinator = make(extra=f"redis: unix://{path}\n").start()
+        for _ in range(2):  # Both connections.
+            conn, _ = server.accept()
+            with conn:
+                conn.sendall(banner)
+        assert state(coordinator) == "away"
+        assert coordinator.request("gemma").status == 200
 
 
 def test_a_user_with_a_password_from_a_file_is_let_in(make, make_redis):
