@@ -200,7 +200,8 @@ static void read_pair(const struct place *at,
     const char *text = config_scalar(value);
     size_t i = 0;
 
-    while (i < MEMBERS && (name == NULL || strcmp(members[i].name, name))) {
+    while (i < MEMBERS &&
+           (name == NULL || strcmp(members[i].name, name) != 0)) {
         i++;
     }
     if (i == MEMBERS) {
