@@ -51,6 +51,21 @@ def test_it_connects_again_to_one_that_comes_late_or_comes_back(
     await_state(coordinator, "up")
 
 
+def test_it_is_spoken_to_over_tcp_as_well(make, make_redis):
+    server = make_redis()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server.start("--port", str(port), "--bind", "127.0.0.1")
+    coordinator = make(extra=f"redis: redis://localhost:{port}\n").start()
+    await_state(coordinator, "up")
+    assert f"laddr=127.0.0.1:{port}" in server.cli("CLIENT", "LIST")
+    server.kill()
+    await_state(coordinator, "away")
+    server.start("--port", str(port), "--bind", "127.0.0.1")
+    await_state(coordinator, "up")
+
+
 def test_one_that_hangs_is_taken_for_away(make, redis):
     """It holds the connection open and answers nothing: a stopped process, a
     host behind a cable that was pulled."""
