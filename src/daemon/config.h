@@ -72,6 +72,12 @@ struct config_signals {
     int resume;
 };
 
+/* Redis channels of a service; NULL = as `redis` says. */
+struct config_channels {
+    const char *control;
+    const char *ack;
+};
+
 struct config_service {
     const char *name;
     const char *class_name;    /* NULL = none; else one of .classes. */
@@ -81,6 +87,7 @@ struct config_service {
     uint8_t ladder_id;         /* Its number as in a request. */
     const char *restart[CONFIG_ARGV_MAX + 1]; /* An argv; [0] NULL = none. */
     struct config_signals signals;
+    struct config_channels channels;
 };
 
 /* One pattern of `services.*.processes`. */

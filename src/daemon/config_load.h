@@ -273,6 +273,12 @@ void config_read_redis(struct config_loader *loader,
                        const yaml_node_t *node,
                        void *place);
 
+/* Read a struct config_channels, as {control: NAME, ack: NAME}. */
+void config_read_channels(struct config_loader *loader,
+                          const char *path,
+                          const yaml_node_t *node,
+                          void *place);
+
 /* ---- config_ladder.c, once more ------------------------------------------ */
 
 /* Judge the ladders once all is read, fill in their deadlines, and number

@@ -13,7 +13,8 @@ enum {
 };
 
 static const char forms[] =
-    "redis://127.0.0.1:6379, unix:///run/redis/redis.sock, or a mapping with "
+    "redis://127.0.0.1:6379, unix:///run/redis/redis-server.sock, or a mapping "
+    "with "
     "such a 'url'";
 
 /* Where a value is read from, for messages. */
@@ -249,4 +250,58 @@ void config_read_redis(struct config_loader *loader,
         read_url(&at, config_scalar(node), &redis);
     }
     memcpy(place, &redis, sizeof redis);
+}
+
+/* ---- The channels of one service ----------------------------------------- */
+
+/* Read a channel that is one service's alone to @out. */
+static void read_own(const struct place *at, const char *text, const char **out)
+{
+    if (text == NULL || text[0] == '\0' || strlen(text) > CHANNEL_SIZE_MAX ||
+        text[strcspn(text, " \t\r\n")] != '\0') {
+        config_mistake(at->loader->report, &at->node->start_mark,
+                       "'%s': a channel is a name without blanks, of at most "
+                       "%d bytes",
+                       at->path, CHANNEL_SIZE_MAX);
+        return;
+    }
+    config_text_set(at->loader, out, text, strlen(text));
+}
+
+void config_read_channels(struct config_loader *loader,
+                          const char *path,
+                          const yaml_node_t *node,
+                          void *place)
+{
+    struct config_channels *out = place;
+    const yaml_node_pair_t *pair;
+
+    *out = (struct config_channels){0};
+    if (config_is_null(node)) {
+        return;
+    }
+    if (node->type != YAML_MAPPING_NODE ||
+        node->data.mapping.pairs.start == node->data.mapping.pairs.top) {
+        config_mistake(loader->report, &node->start_mark,
+                       "'%s' is a map as {control: NAME, ack: NAME}", path);
+        return;
+    }
+    for (pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key =
+            yaml_document_get_node(loader->document, pair->key);
+        struct place at = {
+            loader, path,
+            yaml_document_get_node(loader->document, pair->value)};
+        const char *word = config_scalar(key);
+
+        if (word != NULL && strcmp(word, "control") == 0) {
+            read_own(&at, config_scalar(at.node), &out->control);
+        } else if (word != NULL && strcmp(word, "ack") == 0) {
+            read_own(&at, config_scalar(at.node), &out->ack);
+        } else {
+            config_mistake(loader->report, &key->start_mark,
+                           "'%s' has the keys control and ack", path);
+        }
+    }
 }

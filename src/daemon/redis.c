@@ -7,78 +7,40 @@
 #include "daemon/members.h"
 #include "daemon/metrics.h"
 #include "daemon/redis_parts.h"
-#include "proto/api.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
-#include <string.h>
 
 uint64_t redis_now_ms(void)
 {
     return clock_mono_ms();
 }
 
-/* ---- Channels ----------------------------------------------------------- */
-
-/* Cut @name where its service stands. */
-static void channel_init(struct redis_channel *channel, const char *name)
+void redis_complain(struct redis *redis,
+                    enum redis_need need,
+                    const struct redis_value *value)
 {
-    const char *mark = strstr(name, CONFIG_SERVICE_MARK);
-
-    channel->before = name;
-    channel->before_size = (size_t)(mark - name);
-    channel->behind = mark + strlen(CONFIG_SERVICE_MARK);
-}
-
-void redis_channel_name(const struct redis_channel *channel,
-                        const char *service,
-                        struct buf *out)
-{
-    buf_add(out, channel->before, channel->before_size);
-    buf_text(out, service);
-    buf_text(out, channel->behind);
-}
-
-/* Append @size bytes of @text so that they match themselves alone. */
-static void put_literal(const char *text, size_t size, struct buf *out)
-{
+    static const struct {
+        enum redis_need need;
+        const char *text;
+    } complaints[] = {
+        {REDIS_NEED_KEYS, "the keys of the gpus cannot be set"},
+        {REDIS_NEED_PUBLISH, "commands cannot be published"},
+        {REDIS_NEED_CHANNELS, "it cannot be seen who listens"},
+    };
     size_t i;
 
-    for (i = 0; i < size; i++) {
-        if (strchr("*?[]\\^-", text[i]) != NULL) {
-            buf_byte(out, '\\');
+    for (i = 0; i < sizeof(complaints) / sizeof(complaints[0]); i++) {
+        if (complaints[i].need != need) {
+            continue;
         }
-        buf_byte(out, text[i]);
+        if (value->kind == REDIS_ERROR && (redis->refused & need) == 0) {
+            log_warn("redis: %s: %s", complaints[i].text, value->text);
+            redis->refused |= need;
+        } else if (value->kind != REDIS_ERROR && value->kind != REDIS_LOST) {
+            redis->refused &= ~(uint32_t)need;
+        }
     }
-}
-
-void redis_channel_pattern(const struct redis_channel *channel, struct buf *out)
-{
-    put_literal(channel->before, channel->before_size, out);
-    buf_byte(out, '*');
-    put_literal(channel->behind, strlen(channel->behind), out);
-}
-
-bool redis_channel_service(const struct redis_channel *channel,
-                           const char *name,
-                           char *out)
-{
-    size_t size = strlen(name);
-    size_t behind_size = strlen(channel->behind);
-    const char *service = name + channel->before_size;
-
-    if (size <= channel->before_size + behind_size ||
-        memcmp(name, channel->before, channel->before_size) != 0 ||
-        strcmp(name + size - behind_size, channel->behind) != 0) {
-        return false;
-    }
-    size -= channel->before_size + behind_size;
-    if (!api_is_name(service, size)) {
-        return false;
-    }
-    memcpy(out, service, size);
-    out[size] = '\0';
-    return true;
 }
 
 /* ---- The connections ---------------------------------------------------- */
@@ -105,15 +67,7 @@ static const struct redis_link_hooks commands_hooks = {on_commands_up,
 
 static void on_listener_up(void *arg)
 {
-    struct redis *redis = arg;
-    struct buf pattern;
-
-    buf_init(&pattern, 0);
-    redis_channel_pattern(&redis->ack, &pattern);
-    if (buf_error(&pattern) == E_OK) {
-        (void)!redis_link_listen(redis->listener, buf_string(&pattern));
-    }
-    buf_release(&pattern);
+    redis_ack_listen(arg);
 }
 
 static void on_listener_down(void *arg)
@@ -170,11 +124,15 @@ void redis_configure(struct daemon *daemon)
                                         .user = config->user,
                                         .password_file = config->password_file,
                                         .port = (uint16_t)config->port};
-    channel_init(&redis->control, config->control_channel != NULL
-                                      ? config->control_channel
-                                      : CONFIG_CONTROL_CHANNEL);
-    channel_init(&redis->ack, config->ack_channel != NULL ? config->ack_channel
-                                                          : CONFIG_ACK_CHANNEL);
+    redis_channel_init(&redis->control, config->control_channel != NULL
+                                            ? config->control_channel
+                                            : CONFIG_CONTROL_CHANNEL);
+    redis_channel_init(&redis->ack, config->ack_channel != NULL
+                                        ? config->ack_channel
+                                        : CONFIG_ACK_CHANNEL);
+    if (redis->listener != NULL && redis_link_is_up(redis->listener)) {
+        redis_ack_listen(redis); /* Services may have got new ones. */
+    }
 }
 
 static int open_links(struct redis *redis, struct event_base *base)

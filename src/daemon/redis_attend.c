@@ -5,6 +5,7 @@
  * about its service, since Redis may have gone as well: its leases keep their
  * time, as those of who never had a stream.
  */
+#include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/names.h"
@@ -12,6 +13,7 @@
 #include "proto/api.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     LOOK_MS = 1000,
@@ -25,6 +27,7 @@ struct attended {
     uint64_t claim_until_ms; /* 0 = nothing is claimed. */
     bool is_subscribed;
     bool is_seen;     /* In the answer that is being read. */
+    bool is_own;      /* Its own channel was, in the answer before. */
     bool is_attached; /* The core knows. */
 };
 
@@ -136,8 +139,12 @@ static void on_channels(void *arg, const struct redis_value *list)
     struct list *at;
     size_t i;
 
+    if (redis->is_closing) {
+        return;
+    }
+    redis_complain(redis, REDIS_NEED_CHANNELS, list);
     if (list->kind != REDIS_LIST) {
-        return; /* Lost: on_down() has been; or not allowed, once logged. */
+        return;
     }
     LIST_EACH (at, &redis->attended) {
         CONTAINER_OF(at, struct attended, link)->is_seen = false;
@@ -151,9 +158,76 @@ static void on_channels(void *arg, const struct redis_value *list)
     LIST_EACH (at, &redis->attended) {
         struct attended *attended = CONTAINER_OF(at, struct attended, link);
 
-        attended->is_subscribed = attended->is_seen;
+        attended->is_subscribed = attended->is_seen || attended->is_own;
     }
     settle_all(redis);
+}
+
+/* Note that @channel, the own one of a service, has a subscriber. */
+static void note_own(struct redis *redis, const char *channel)
+{
+    const struct config *config = redis->daemon->config;
+    struct attended *attended;
+    uint32_t service;
+    size_t i;
+
+    for (i = 0; i < config->service_count; i++) {
+        const struct config_service *one = &config->services[i];
+
+        if (one->channels.control != NULL &&
+            strcmp(one->channels.control, channel) == 0 &&
+            names_service(redis->daemon->names, one->name, &service) == E_OK) {
+            attended = get(redis, service);
+            if (attended != NULL) {
+                attended->is_own = true;
+            }
+        }
+    }
+}
+
+/* A channel, its subscribers, the next channel ... */
+static void on_counts(void *arg, const struct redis_value *list)
+{
+    struct redis *redis = arg;
+    struct redis_value channel;
+    struct redis_value subscribers;
+    struct list *at;
+    size_t i;
+
+    if (redis->is_closing) {
+        return;
+    }
+    LIST_EACH (at, &redis->attended) {
+        CONTAINER_OF(at, struct attended, link)->is_own = false;
+    }
+    for (i = 0; list->kind == REDIS_LIST && i + 1 < list->count; i += 2) {
+        redis_value_at(list, i, &channel);
+        redis_value_at(list, i + 1, &subscribers);
+        if (channel.kind == REDIS_TEXT && subscribers.number > 0) {
+            note_own(redis, channel.text);
+        }
+    }
+}
+
+/* Ask for the subscribers of channels that one service alone has.  It is
+ * answered before what is asked next. */
+static void look_at_own(struct redis *redis)
+{
+    const struct config *config = redis->daemon->config;
+    struct redis_command command;
+    size_t i;
+
+    redis_command_init(&command, "PUBSUB");
+    redis_command_add(&command, "NUMSUB");
+    for (i = 0; i < config->service_count; i++) {
+        if (config->services[i].channels.control != NULL &&
+            command.count < REDIS_WORDS_MAX) {
+            redis_command_add(&command, config->services[i].channels.control);
+        }
+    }
+    if (command.count > 2) {
+        (void)!redis_link_send(redis->commands, &command, on_counts, redis);
+    }
 }
 
 void redis_attend_look(struct redis *redis)
@@ -162,6 +236,7 @@ void redis_attend_look(struct redis *redis)
     struct buf pattern;
 
     redis->look_at_ms = redis_now_ms() + LOOK_MS;
+    look_at_own(redis);
     buf_init(&pattern, 0);
     redis_channel_pattern(&redis->control, &pattern);
     if (buf_error(&pattern) == E_OK) {
@@ -181,6 +256,7 @@ void redis_attend_lost(struct redis *redis)
         struct attended *attended = CONTAINER_OF(at, struct attended, link);
 
         attended->is_subscribed = false;
+        attended->is_own = false;
         attended->claim_until_ms = 0;
     }
     settle_all(redis);

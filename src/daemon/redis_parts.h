@@ -1,6 +1,7 @@
 /* redis_parts.h - what the files of the coordinator in Redis share.
  *
  * redis.c         the two connections, time, status and metrics
+ * redis_channel.c the names of channels
  * redis_tell.c    commands out, again until they are answered
  * redis_attend.c  which services listen
  * redis_take.c    answers in: they become calls
@@ -41,6 +42,13 @@ struct redis_ended {
     uint64_t lease;
 };
 
+/* What Redis may not let us do. */
+enum redis_need {
+    REDIS_NEED_KEYS = (1 << 0),
+    REDIS_NEED_PUBLISH = (1 << 1),
+    REDIS_NEED_CHANNELS = (1 << 2)
+};
+
 struct redis_stats {
     uint64_t published;
     uint64_t repeated;
@@ -69,7 +77,7 @@ struct redis {
     uint64_t keep_at_ms;
     char name[65];      /* Of this coordinator. */
     bool is_slow;       /* Grants do not wait for Redis. */
-    bool is_refused;    /* It does not let us set keys; the log knows. */
+    uint32_t refused;   /* Bits of enum redis_need that the log knows. */
     bool is_closing;    /* Answers that come now are nobody's. */
     struct list takes;  /* redis_take.c */
     struct idmap calls; /* The same, by number. */
@@ -84,7 +92,35 @@ struct redis {
 /* Return the instant of the loop's clock. */
 uint64_t redis_now_ms(void);
 
-/* ---- redis.c: channels -------------------------------------------------- */
+/* Log once that Redis does not let us do what @need is, if that is what @value
+ * says. */
+void redis_complain(struct redis *redis,
+                    enum redis_need need,
+                    const struct redis_value *value);
+
+/* ---- redis_channel.c ---------------------------------------------------- */
+
+/* Cut @name, which has CONFIG_SERVICE_MARK in it, where its service stands;
+ * borrowed. */
+void redis_channel_init(struct redis_channel *channel, const char *name);
+
+/* Append the pattern that @text alone matches. */
+void redis_channel_literal(const char *text, struct buf *out);
+
+/* Append the control channel of the service @name: its own, or as all have
+ * it. */
+void redis_control_name(const struct redis *redis,
+                        const char *name,
+                        struct buf *out);
+
+/* Write the service whose answers come on @channel to @out, as large as a name
+ * and a NUL.  False: none's do. */
+bool redis_ack_service(const struct redis *redis,
+                       const char *channel,
+                       char *out);
+
+/* Listen to all channels on which answers come. */
+void redis_ack_listen(struct redis *redis);
 
 /* Append the name of @channel of @service. */
 void redis_channel_name(const struct redis_channel *channel,

@@ -1,5 +1,4 @@
 /* redis_script.c - the one script that reads, sets and deletes visible keys. */
-#include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
@@ -103,12 +102,8 @@ static void on_answer(void *arg, const struct redis_value *value)
     if (redis->is_closing) {
         return;
     }
-    if (value->kind == REDIS_ERROR && !redis->is_refused) {
-        log_warn("redis: the keys of the gpus cannot be set: %s", value->text);
-        redis->is_refused = true;
-    }
+    redis_complain(redis, REDIS_NEED_KEYS, value);
     if (is_known) {
-        redis->is_refused = false;
         redis->is_slow = false;
     }
     redis_keys_answered(redis, &run.ask, is_known,

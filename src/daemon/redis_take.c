@@ -276,8 +276,7 @@ void redis_take(struct redis *redis,
     struct take take = {.type = PUBSUB_TYPES};
     struct http_problem problem = {0};
 
-    if (data->kind != REDIS_TEXT ||
-        !redis_channel_service(&redis->ack, channel, name) ||
+    if (data->kind != REDIS_TEXT || !redis_ack_service(redis, channel, name) ||
         names_service(redis->daemon->names, name, &take.service) != E_OK) {
         redis->stats.dropped++;
         return;

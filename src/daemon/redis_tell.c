@@ -47,6 +47,15 @@ static void forget(struct redis *redis, struct saying *saying)
 
 /* ---- Publishing --------------------------------------------------------- */
 
+static void on_published(void *arg, const struct redis_value *value)
+{
+    struct redis *redis = arg;
+
+    if (!redis->is_closing) {
+        redis_complain(redis, REDIS_NEED_PUBLISH, value);
+    }
+}
+
 void redis_publish(struct redis *redis,
                    uint32_t service,
                    const struct pubsub_command *command)
@@ -56,14 +65,15 @@ void redis_publish(struct redis *redis,
     struct buf channel;
 
     buf_init(&channel, 0);
-    redis_channel_name(&redis->control, name, &channel);
+    redis_control_name(redis, name, &channel);
     buf_clear(&redis->text);
     pubsub_write(&redis->text, command);
     if (buf_error(&channel) == E_OK && buf_error(&redis->text) == E_OK) {
         redis_command_init(&publish, "PUBLISH");
         redis_command_add(&publish, buf_string(&channel));
         redis_command_add(&publish, buf_string(&redis->text));
-        if (redis_link_send(redis->commands, &publish, NULL, NULL) == E_OK) {
+        if (redis_link_send(redis->commands, &publish, on_published, redis) ==
+            E_OK) {
             redis->stats.published++;
         }
     }

@@ -238,6 +238,22 @@ def test_the_names_of_the_channels_are_settings(make, redis, subscribe):
     assert service.expect("grant")["lease"] > 0
 
 
+def test_a_service_may_have_channels_of_its_own(make, redis, subscribe):
+    """One that listens elsewhere, among others that do not."""
+    coordinator = make(
+        extra=f"redis: {redis.url}\nservices:\n"
+              "  asr: {channels: {control: 'asr[in]', ack: 'asr*out'}}\n"
+              "  tts: {channels: {ack: 'channel:tts:ack'}}\n").start()
+    until(lambda: redis.cli("PUBSUB", "NUMPAT") == "2", "it listens")
+    for service in (Service(redis, subscribe, "asr", "{}[in]", "{}*out"),
+                    Service(redis, subscribe, "tts")):
+        service.request(job_id="j", vram_mib=1000)
+        grant = service.expect("grant")
+        service.say("release", grant["session_id"])
+        await_state(coordinator, grant["lease"], "ended")
+        assert len(service.heard.of("refuse")) == 0
+
+
 def test_a_service_may_speak_both_and_is_heard_once(coordinator, service):
     """The grant over HTTP is on the control channel as well; its renewal over
     HTTP is an answer."""

@@ -268,6 +268,20 @@ def test_g14_without_the_right_to_set_keys_it_goes_on(make, make_redis):
     assert "cannot be set" in coordinator.log.read_text()
 
 
+def test_g14_failed_over_to_one_that_may_not_write_it_goes_on(
+        coordinator, redis):
+    """What was the master is a replica now: it reads, and refuses to write,
+    until somebody makes it a master again."""
+    key = key_of(coordinator)
+    redis.cli("REPLICAOF", "127.0.0.1", "1")
+    grant = coordinator.request("gemma", ttl_ms=60000)
+    assert grant.status == 200
+    until(lambda: "cannot be set" in coordinator.log.read_text(), "it says so")
+    redis.cli("REPLICAOF", "NO", "ONE")
+    until(lambda: redis.key(key), "the key is set later")
+    assert redis.key(key)["token"] == grant["token"]
+
+
 def test_g14_a_restart_of_the_coordinator_keeps_the_key(coordinator, redis):
     key = key_of(coordinator)
     grant = coordinator.request("gemma", ttl_ms=60000)

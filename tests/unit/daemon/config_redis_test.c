@@ -48,6 +48,22 @@ static void a_redis_is_read_in_both_forms(void **state)
     config_release(&config);
 }
 
+static void a_service_may_have_channels_of_its_own(void **state)
+{
+    struct config config;
+
+    (void)state;
+    load("services: {a: {channels: {control: 'a:in', ack: 'a:out'}},\n"
+         "           b: {channels: null}, c: {channels: {ack: x}}}\n",
+         &config);
+    assert_string_equal(config.services[0].channels.control, "a:in");
+    assert_string_equal(config.services[0].channels.ack, "a:out");
+    assert_null(config.services[1].channels.control);
+    assert_null(config.services[2].channels.control);
+    assert_string_equal(config.services[2].channels.ack, "x");
+    config_release(&config);
+}
+
 static void a_wrong_redis_is_refused_with_what_is_right(void **state)
 {
     static const char *const wrong[] = {
@@ -70,6 +86,11 @@ static void a_wrong_redis_is_refused_with_what_is_right(void **state)
         "redis: {url: redis://127.0.0.1, ack_channel: all}\n",
         "redis: {url: redis://127.0.0.1, ack_channel: '{service}{service}'}\n",
         "redis: {url: redis://127.0.0.1, control_channel: 'a {service}'}\n",
+        "services: {redis: {channels: {}}}\n",
+        "services: {redis: {channels: x}}\n",
+        "services: {redis: {channels: {control: 'a b'}}}\n",
+        "services: {redis: {channels: {ack: ''}}}\n",
+        "services: {redis: {channels: {in: x}}}\n",
     };
     struct config_report report;
     struct config config;
@@ -81,7 +102,7 @@ static void a_wrong_redis_is_refused_with_what_is_right(void **state)
             config_load_text(wrong[i], strlen(wrong[i]), &config, &report),
             E_INVALID);
         assert_int_equal(report.error_count, 1);
-        assert_non_null(strstr(report.notes[0].text, "'redis"));
+        assert_non_null(strstr(report.notes[0].text, "redis"));
         config_report_release(&report);
     }
 }
@@ -90,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_redis_is_read_in_both_forms),
+        cmocka_unit_test(a_service_may_have_channels_of_its_own),
         cmocka_unit_test(a_wrong_redis_is_refused_with_what_is_right),
     };
 

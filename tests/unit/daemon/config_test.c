@@ -258,13 +258,12 @@ static void keys_of_later_versions_are_refused(void **state)
            "auth: {token: x}\n"
            "store: postgresql://db/x\n"
            "services:\n"
-           "  s: {restart: [a, b], signals: null, engine: x, channels: {}}\n",
+           "  s: {restart: [a, b], signals: null, engine: x}\n",
            "f:2:10: 'cluster' is not supported by this version\n"
            "f:3:7: 'mode': 'dream' is not enforce or observe\n"
            "f:4:7: 'auth' is not supported by this version\n"
            "f:5:8: 'store': PostgreSQL is not supported by this version\n"
-           "f:7:47: 'services.s.engine' is not supported by this version\n"
-           "f:7:60: 'services.s.channels' is not supported by this version\n");
+           "f:7:47: 'services.s.engine' is not supported by this version\n");
 }
 
 /* B8: what is done to have the GPU back is read as it is written. */
