@@ -78,6 +78,22 @@ static void alarm_line(bool has_colour, const char *text, struct buf *out)
                has_colour ? "\033[0m" : "");
 }
 
+/* Say that Redis is away, if it is: signals wait, and that is all. */
+static void redis_alarm(const json_t *status, bool has_colour, struct buf *out)
+{
+    const json_t *redis = json_object_get(status, "redis");
+    struct buf line;
+
+    if (strcmp(field_text(redis, "state"), "away") != 0) {
+        return;
+    }
+    buf_init(&line, 0);
+    buf_text(&line, "redis is away, signals wait: ");
+    lease_text_plain(field_text(redis, "why"), &line);
+    alarm_line(has_colour, buf_string(&line), out);
+    buf_release(&line);
+}
+
 /* Append what is not as usual. */
 static void alarms(const json_t *status, bool has_colour, struct buf *out)
 {
@@ -120,6 +136,7 @@ static void alarms(const json_t *status, bool has_colour, struct buf *out)
     } else if (strcmp(store, "ok") != 0) {
         alarm_line(has_colour, "the store has failed: nothing is granted", out);
     }
+    redis_alarm(status, has_colour, out);
 }
 
 /* ---- The tables --------------------------------------------------------- */
@@ -137,6 +154,9 @@ static void device_notes(const json_t *device, struct buf *out)
     }
     if (field_flag(device, "drained")) {
         buf_text(out, "drained, ");
+    }
+    if (field_flag(device, "foreign")) {
+        buf_text(out, "key held by another program, ");
     }
     if (field_flag(device, "overcommitted")) {
         buf_text(out, "overcommitted, ");

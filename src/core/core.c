@@ -247,6 +247,8 @@ static int apply(struct core *core, const struct core_event *event)
         return answer_watch(core, event);
     case CORE_RUNG:
         return answer_rung(core, event);
+    case CORE_FOREIGN:
+        return foreign_step(core, event);
     case CORE_ADMIN:
         return admin_step(core, event);
     case CORE_RESTORE:

@@ -102,6 +102,7 @@ enum core_event_type {
     CORE_PROCESS_GONE,  /* The watched process of a lease has died. */
     CORE_WATCH,         /* Its processes are watched from now on, or not. */
     CORE_RUNG,          /* How a CORE_MSG_RUNG ended. */
+    CORE_FOREIGN,       /* Which devices somebody outside holds, by a key. */
     CORE_ADMIN,         /* An operator. */
     CORE_RESTORE,       /* A row from the store, before all other events. */
     CORE_EVENTS
@@ -274,6 +275,8 @@ struct core_event {
             uint64_t lease;   /* DETACH: the request's lease; 0: a stream. */
             uint64_t ref;     /* DETACH of a request: its .ref. */
             uint32_t service; /* A stream's. */
+            bool is_lenient;  /* DETACH of a stream: that says nothing about
+                                 the service; its leases keep their time. */
         } attach, detach;
         struct {
             uint64_t lease;
@@ -304,6 +307,15 @@ struct core_event {
             bool is_undo;   /* Likewise. */
             enum rung_result result;
         } rung;
+        struct {
+            uint64_t devices; /* All of them: nothing is granted there. */
+            uint64_t lease;   /* HELD or PAUSING: its grant found the key taken
+                                 and was told to nobody; it goes back where it
+                                 was.  0 = none. */
+            uint64_t token;   /* Of that grant. */
+            uint64_t ref;     /* The connection that waited for it; 0 = none,
+                                 or it has gone. */
+        } foreign;
         struct {
             uint32_t device;
             enum core_device_state state;
@@ -429,7 +441,7 @@ void core_destroy(struct core *core);
  *                   RESTORE: a row no version of ours wrote; RUNG: no rung
  *                   or result of ours.
  *   E_LIMIT         SUBMIT: waiters_max or service_waiters_max reached, or no
- *                   numbers left.
+ *                   numbers left; FOREIGN: its class has no place any more.
  *   E_DRAINING      SUBMIT: draining or shutting down.
  *   E_JOB_CONFLICT  SUBMIT: the job is live with another class, size or set.
  *   E_NOT_FOUND     no such lease, also not among the ended ones.

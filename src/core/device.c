@@ -463,7 +463,7 @@ bool device_is_usable(const struct core *core,
         lease_is_sleeper(lease) ? lease->row.granted : lease->row.devices;
 
     return device->state == CORE_DEVICE_OK && !device->is_drained &&
-           !core->is_draining && !core->is_stopping &&
+           !device->is_foreign && !core->is_draining && !core->is_stopping &&
            lease->row.vram_mib <= device_size_mib(device) &&
            (set == 0 || (set & (1ull << device->index)) != 0) &&
            (device->linger_until_ms <= core->now_ms ||

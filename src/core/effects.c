@@ -100,6 +100,11 @@ void effects_record(struct core *core)
             lease->is_stored = true;
             core->records[core->record_count++] = (struct core_record){
                 .type = CORE_RECORD_LEASE, .lease = lease->row};
+        } else if (lease->is_stored) {
+            /* Its grant was taken back: it waits on its connection again. */
+            lease->is_stored = false;
+            core->records[core->record_count++] = (struct core_record){
+                .type = CORE_RECORD_LEASE_END, .lease = {.id = lease->row.id}};
         }
     }
     for (i = 0; i < CORE_PRIORITIES + core->config.class_count; i++) {

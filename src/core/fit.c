@@ -78,6 +78,7 @@ uint32_t fit_room(struct core *core,
         uint32_t room;
 
         if (device->state != CORE_DEVICE_OK || device->is_drained ||
+            device->is_foreign ||
             (shape->devices != 0 && (shape->devices & (1ull << i)) == 0) ||
             (device->linger_until_ms > core->now_ms &&
              class->config.priority > device->linger_priority) ||

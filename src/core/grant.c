@@ -30,10 +30,11 @@ static void count_grant(struct core *core,
 {
     struct class *class = lease->class;
 
-    if (by_the_rules) {
+    if (by_the_rules && !lease->is_counted) {
         policy_commit(core, class);
     }
     class->grants++;
+    lease->wait_until_ms = lease->expires_at_ms;
     core->was_overdue = overdue;
     core->stats.grants++;
     core->stats.last_class = class->id;
@@ -86,6 +87,7 @@ void grant_devices(struct core *core,
                  !device_is_measured(core, lease));
     core->stats.advisories += !is_bypass && is_defied(core, lease);
     lease_move(core, lease, LEASE_HELD);
+    lease->is_counted = false;
     lease->run_at_ms = core->now_ms;
     lease->heard_at_ms = core->now_ms;
     /* Not before: it tells a waiter from a sleeper. */

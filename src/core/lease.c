@@ -23,9 +23,13 @@ static const struct {
                             TO(RECLAIMING) | TO(ENDED),
                         false},
     [LEASE_HELD] = {"held", "its holder may use the devices",
-                    TO(PAUSING) | TO(RECLAIMING) | TO(ENDED), true},
+                    TO(AWAY) | TO(QUEUED) | TO(PAUSING) | TO(PAUSED) |
+                        TO(RECLAIMING) | TO(ENDED),
+                    true},
     [LEASE_PAUSING] = {"pausing", "asked to pause; still uses the devices",
-                       TO(PAUSED) | TO(RECLAIMING) | TO(ENDED), true},
+                       TO(AWAY) | TO(QUEUED) | TO(PAUSED) | TO(RECLAIMING) |
+                           TO(ENDED),
+                       true},
     [LEASE_PAUSED] = {"paused", "off the devices; waits for its resume",
                       TO(CLEARING) | TO(RECLAIMING) | TO(ENDED), false},
     [LEASE_RECLAIMING] = {"reclaiming", "taken back; its VRAM is still charged",

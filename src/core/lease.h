@@ -14,6 +14,9 @@
  *                 v                 v                        v (by force)
  *              RECLAIMING  (the ladder runs, VRAM charged) -------> ENDED
  *
+ * A grant that nobody was told of, because somebody outside held the device,
+ * goes back where it was: from HELD or PAUSING to AWAY, QUEUED or PAUSED.
+ *
  * A state is a list: a lease is on exactly the one its state names, and only
  * lease_move() changes either.  The table of allowed moves is in lease.c;
  * docs/state-machines.md is printed from it.

@@ -94,6 +94,7 @@ struct core_device_view {
     uint32_t linger_service;
     bool is_measured;
     bool is_drained;
+    bool is_foreign;       /* Somebody outside holds it, by its key. */
     bool is_attributed;    /* The newest sample that counted named its users. */
     bool is_overcommitted; /* More is used than the leases explain. */
     bool wants_samples;    /* Somebody waits for VRAM to be freed here. */
@@ -161,6 +162,7 @@ enum core_wait {
     CORE_WAIT_FROZEN,   /* .blocker was frozen for an operator, with its
                            VRAM. */
     CORE_WAIT_STORE,    /* The store is away: nothing can be granted. */
+    CORE_WAIT_FOREIGN,  /* Somebody outside holds the device by its key. */
     CORE_WAITS
 };
 

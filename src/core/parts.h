@@ -489,6 +489,11 @@ MUST_USE int answer_thaw(struct core *core, struct lease *lease);
 MUST_USE int answer_rung(struct core *core, const struct core_event *event);
 MUST_USE int answer_watch(struct core *core, const struct core_event *event);
 
+/* ---- foreign.c --------------------------------------------------------- */
+
+/* Apply CORE_FOREIGN.  Errors: as core_step(), nothing has changed. */
+MUST_USE int foreign_step(struct core *core, const struct core_event *event);
+
 /* ---- waiter.c --------------------------------------------------------- */
 
 /* Apply the events of waiters and connections.  Errors: as core_step(), nothing

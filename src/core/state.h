@@ -83,6 +83,7 @@ struct lease {
     uint64_t state_at_ms;
     uint64_t deadline_at_ms; /* CORE_FOREVER = none. */
     uint64_t expires_at_ms;  /* Of the grant; HELD, PAUSING, PAUSED. */
+    uint64_t wait_until_ms;  /* HELD: when its wait would have ended. */
     uint64_t offered_at_ms;  /* AWAY: 0 = never. */
     uint64_t reserved;       /* CLEARING: set of devices. */
     uint32_t kept_mib;       /* PAUSING, acked: what the holder keeps. */
@@ -91,6 +92,7 @@ struct lease {
     bool is_touched;         /* Its row changed in this step. */
     bool is_moved;           /* Its state changed in this step. */
     bool is_confirmed;       /* CLEARING: this pass keeps it so. */
+    bool is_counted;         /* A waiter: its class had its turn for it. */
 };
 
 /* Waiters of one class that compete for the same room: FIFO among them. */
@@ -147,6 +149,7 @@ struct device {
     enum core_device_state state;
     bool is_drained;
     bool is_accounted; /* A sample counted, so it is known who uses what. */
+    bool is_foreign;   /* Somebody outside holds it, by its key. */
     uint32_t used_mib;
     uint64_t sampled_at_ms;    /* Begin of the newest sample; 0 = none. */
     uint64_t dirty_at_ms;      /* Last release, ack or death. */

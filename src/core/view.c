@@ -228,6 +228,7 @@ void core_device_view(const struct core *core,
         .linger_service = lingers ? device->linger_service : 0,
         .is_measured = device->config.is_measured,
         .is_attributed = device->attributed_at_ms != 0,
+        .is_foreign = device->is_foreign,
         .is_drained =
             device->is_drained || core->is_draining || core->is_stopping,
         .is_overcommitted = booked > device_size_mib(device) ||

@@ -304,7 +304,7 @@ int waiter_attach(struct core *core, const struct core_event *event)
     return E_OK;
 }
 
-static int detach_stream(struct core *core, uint32_t id)
+static int detach_stream(struct core *core, uint32_t id, bool is_lenient)
 {
     struct service *service = core_service_find(core, id);
 
@@ -316,7 +316,7 @@ static int detach_stream(struct core *core, uint32_t id)
     }
     service->streams--;
     if (service->streams == 0) {
-        service->lost_at_ms = core->now_ms;
+        service->lost_at_ms = is_lenient ? 0 : core->now_ms;
         restream(core, service);
     }
     return E_OK;
@@ -327,7 +327,8 @@ int waiter_detach(struct core *core, const struct core_event *event)
     struct lease *lease;
 
     if (event->detach.lease == 0) {
-        return detach_stream(core, event->detach.service);
+        return detach_stream(core, event->detach.service,
+                             event->detach.is_lenient);
     }
     lease = lease_find(core, event->detach.lease);
     if (lease == NULL || lease->ref == 0 || lease->ref != event->detach.ref) {

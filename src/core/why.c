@@ -110,6 +110,7 @@ static void blame(const struct core *core,
     case CORE_WAIT_OPERATOR:
     case CORE_WAIT_FROZEN:
     case CORE_WAIT_STORE:
+    case CORE_WAIT_FOREIGN:
     case CORE_WAITS:
         break;
     }
@@ -217,6 +218,8 @@ static void why_device(const struct core *core,
         out->wait = CORE_WAIT_DEVICE;
     } else if (device->is_drained) {
         out->wait = CORE_WAIT_DRAINING;
+    } else if (device->is_foreign) {
+        out->wait = CORE_WAIT_FOREIGN;
     } else if (device->linger_until_ms > core->now_ms &&
                priority > device->linger_priority) {
         out->wait = CORE_WAIT_LINGER;

@@ -107,7 +107,7 @@ static void unload(struct acting *acting, struct order *order)
 
     if (core_lease_view(driver_core(acting->daemon->driver), order->lease,
                         &view) != E_OK ||
-        control_stream_count(acting->daemon, view.row.service) == 0) {
+        !control_is_heard(acting->daemon, view.row.service)) {
         acting_answer(order, RUNG_SKIPPED, "no control stream is open");
         return;
     }

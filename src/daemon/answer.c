@@ -2,6 +2,7 @@
 
 #include "daemon/advice.h"
 #include "daemon/daemon.h"
+#include "daemon/redis.h"
 #include "http/http.h"
 #include "http/problem.h"
 #include "proto/api.h"
@@ -27,6 +28,10 @@ int answer_json(struct daemon *daemon,
     if (buf_error(body) != E_OK) {
         answer_problem(daemon, conn, E_NOMEM, NULL, NULL);
         return E_NOMEM;
+    }
+    if (redis_is_call(conn)) {
+        redis_answered(daemon, conn);
+        return E_OK;
     }
     return http_reply(daemon->http, conn, &response);
 }
@@ -71,6 +76,10 @@ static void send_problem(struct daemon *daemon,
     }
     if (sent.detail == NULL) {
         sent.detail = advice_detail(sent.code);
+    }
+    if (redis_is_call(conn)) {
+        redis_refused(daemon, conn, &sent);
+        return;
     }
     (void)!http_reply_problem(daemon->http, conn, &sent, 0);
 }

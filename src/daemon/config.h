@@ -72,6 +72,12 @@ struct config_signals {
     int resume;
 };
 
+/* Redis channels of a service; NULL = as `redis` says. */
+struct config_channels {
+    const char *control;
+    const char *ack;
+};
+
 struct config_service {
     const char *name;
     const char *class_name;    /* NULL = none; else one of .classes. */
@@ -81,6 +87,7 @@ struct config_service {
     uint8_t ladder_id;         /* Its number as in a request. */
     const char *restart[CONFIG_ARGV_MAX + 1]; /* An argv; [0] NULL = none. */
     struct config_signals signals;
+    struct config_channels channels;
 };
 
 /* One pattern of `services.*.processes`. */
@@ -88,6 +95,23 @@ struct config_process {
     const char *service; /* By its service_id. */
     enum owner_kind kind;
     const char *pattern;
+};
+
+/* What stands for the service_id in the name of a channel. */
+#define CONFIG_SERVICE_MARK    "{service}"
+#define CONFIG_CONTROL_CHANNEL "channel:" CONFIG_SERVICE_MARK ":control"
+#define CONFIG_ACK_CHANNEL     "channel:" CONFIG_SERVICE_MARK ":ack"
+
+/* `redis`. */
+struct config_redis {
+    const char *url;             /* As in the file; NULL = there is no Redis. */
+    const char *host;            /* An IP literal; NULL = .path. */
+    const char *path;            /* Of a Unix socket. */
+    const char *user;            /* NULL = the default user. */
+    const char *password_file;   /* NULL = no password. */
+    const char *control_channel; /* NULL = CONFIG_CONTROL_CHANNEL. */
+    const char *ack_channel;     /* NULL = CONFIG_ACK_CHANNEL. */
+    uint32_t port;
 };
 
 /* All strings are owned by the configuration. */
@@ -98,6 +122,7 @@ struct config {
     const char **hosts;      /* Further names accepted in Host. */
     size_t host_count;
     const char *store; /* Path of the SQLite file, or a database's URL. */
+    struct config_redis redis;
     struct config_gpus gpus;
     struct config_vram vram; /* For all devices; nothing is unset. */
     struct config_device *devices;

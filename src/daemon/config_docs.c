@@ -34,7 +34,8 @@ static const char where[] =
     "twice, wrong units, values out of\nrange, and what only a later version "
     "supports. On SIGHUP the file is read again; with a\nmistake in it the "
     "coordinator keeps the configuration that it has. `listen`, `socket`,\n"
-    "`store`, `gpus`, and classes that are taken away, change at the next "
+    "`store`, `redis`, `gpus`, and classes that are taken away, change at the "
+    "next "
     "start only.\n";
 
 static const char fixed[] =

@@ -27,6 +27,25 @@ static void keep_text(struct config_loader *loader,
     }
 }
 
+/* The connection and what stands in Redis by its names outlive a reload. */
+static void keep_redis(struct config_loader *loader, const struct config *now)
+{
+    struct config_redis *redis = &loader->config->redis;
+    const struct config_redis *old = &now->redis;
+
+    keep_text(loader, &redis->url, old->url, "redis");
+    keep_text(loader, &redis->host, old->host, "redis' host");
+    keep_text(loader, &redis->path, old->path, "redis' path");
+    keep_text(loader, &redis->user, old->user, "redis.user");
+    keep_text(loader, &redis->password_file, old->password_file,
+              "redis.password_file");
+    keep_text(loader, &redis->control_channel, old->control_channel,
+              "redis.control_channel");
+    keep_text(loader, &redis->ack_channel, old->ack_channel,
+              "redis.ack_channel");
+    redis->port = old->port;
+}
+
 static void keep_gpus(struct config_loader *loader, const struct config *now)
 {
     struct config_gpus *gpus = &loader->config->gpus;
@@ -90,6 +109,7 @@ int config_follow(struct config *next,
     }
     keep_text(&loader, &next->socket, now->socket, "socket");
     keep_text(&loader, &next->store, now->store, "store");
+    keep_redis(&loader, now);
     keep_gpus(&loader, now);
     if (next->host_ram_reserve_mib != now->host_ram_reserve_mib) {
         config_warning(report, NULL,

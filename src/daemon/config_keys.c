@@ -49,9 +49,16 @@ const struct config_key config_keys[] = {
              "postgresql: URL of a database (docs/store.md); a user's "
              "coordinator has $XDG_STATE_HOME/gpucoord/queue.db"},
     {.path = "redis",
-     .type = CONFIG_LATER,
+     .type = CONFIG_NODE,
+     .offset = ROOT(redis),
      .standard = "null",
-     .help = "signals and the visible GPU key in Redis"},
+     .read = config_read_redis,
+     .help = "signals and the visible GPU key in Redis: "
+             "redis://127.0.0.1:6379 or unix:///run/redis/redis-server.sock, "
+             "or {url: "
+             "URL, user: NAME, password_file: PATH, control_channel: "
+             "'channel:{service}:control', ack_channel: "
+             "'channel:{service}:ack'}"},
     {.path = "cluster",
      .type = CONFIG_LATER,
      .standard = "null",
@@ -353,9 +360,12 @@ const struct config_key config_keys[] = {
              "lists of names as well; a container by its name or id, a program "
              "by its path, or by its name alone"},
     {.path = "services.*.channels",
-     .type = CONFIG_LATER,
+     .type = CONFIG_NODE,
+     .offset = SERVICE(channels),
      .standard = "null",
-     .help = "its Redis channels"},
+     .read = config_read_channels,
+     .help = "its Redis channels, where they are named otherwise than redis "
+             "says: {control: NAME, ack: NAME}, one of them or both"},
 };
 
 const size_t config_key_count = sizeof config_keys / sizeof config_keys[0];

@@ -7,6 +7,7 @@
  * config_gpus.c   the one among them with the most shapes
  * config_processes.c  which processes are a service's
  * config_ladder.c  ladders, commands and signals of a service
+ * config_redis.c  where Redis is, and the names of its channels
  * config_item.c   classes, services, devices: maps with the user's names
  * config_check.c  what needs more than one key to be judged
  * config_keys.c   the table of keys
@@ -263,6 +264,22 @@ void config_read_signals(struct config_loader *loader,
                          const char *path,
                          const yaml_node_t *node,
                          void *place);
+
+/* ---- config_redis.c ----------------------------------------------------- */
+
+/* Read a struct config_redis: a URL, {url: URL, user: NAME, ...} or null. */
+void config_read_redis(struct config_loader *loader,
+                       const char *path,
+                       const yaml_node_t *node,
+                       void *place);
+
+/* Read a struct config_channels, as {control: NAME, ack: NAME}. */
+void config_read_channels(struct config_loader *loader,
+                          const char *path,
+                          const yaml_node_t *node,
+                          void *place);
+
+/* ---- config_ladder.c, once more ------------------------------------------ */
 
 /* Judge the ladders once all is read, fill in their deadlines, and number
  * them. */

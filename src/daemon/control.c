@@ -10,6 +10,7 @@
 #include "daemon/grants.h"
 #include "daemon/names.h"
 #include "daemon/parked.h"
+#include "daemon/redis.h"
 #include "daemon/routes.h"
 #include "daemon/waiters.h"
 #include "http/http.h"
@@ -75,11 +76,10 @@ static void listener_put(struct daemon *daemon, struct listener *listener)
     }
 }
 
-size_t control_stream_count(const struct daemon *daemon, uint32_t service)
+bool control_is_heard(const struct daemon *daemon, uint32_t service)
 {
-    const struct listener *listener = listener_find(daemon, service);
-
-    return listener == NULL ? 0 : listener->count;
+    return listener_find(daemon, service) != NULL ||
+           redis_hears(daemon, service);
 }
 
 static struct stream *
@@ -208,33 +208,46 @@ static void write_control(struct buf *out, const struct api_control *control)
     buf_text(out, "\n\n");
 }
 
+bool control_fill(const struct daemon *daemon,
+                  const struct core_message *message,
+                  struct grant *grant,
+                  struct api_control *out)
+{
+    struct core_lease_view view;
+
+    *out = (struct api_control){.type = control_type(message)};
+    if (out->type == API_CONTROLS) {
+        return false;
+    }
+    out->lease = message->lease;
+    out->token = message->token;
+    out->deadline_ms = time_left(daemon, message->deadline_at_ms);
+    out->release_mib = message->release_mib;
+    out->reason = core_reason_name(message->reason);
+    fill_texts(daemon, message, out);
+    if (out->type == API_CONTROL_GRANT || out->type == API_CONTROL_RESUME) {
+        if (core_lease_view(driver_core(daemon->driver), message->lease,
+                            &view) != E_OK ||
+            view.row.token != message->token) {
+            return false;
+        }
+        grant_fill(daemon, &view, grant);
+        out->grant = &grant->api;
+    }
+    return true;
+}
+
 /* Append the command that @message is; nothing where its grant is past. */
 static void write_message(const struct daemon *daemon,
                           const struct core_message *message,
                           struct buf *out)
 {
-    struct api_control control = {
-        .type = control_type(message),
-        .lease = message->lease,
-        .token = message->token,
-        .deadline_ms = time_left(daemon, message->deadline_at_ms),
-        .release_mib = message->release_mib,
-        .reason = core_reason_name(message->reason)};
-    struct core_lease_view view;
+    struct api_control control;
     struct grant grant;
 
-    fill_texts(daemon, message, &control);
-    if (control.type == API_CONTROL_GRANT ||
-        control.type == API_CONTROL_RESUME) {
-        if (core_lease_view(driver_core(daemon->driver), message->lease,
-                            &view) != E_OK ||
-            view.row.token != message->token) {
-            return;
-        }
-        grant_fill(daemon, &view, &grant);
-        control.grant = &grant.api;
+    if (control_fill(daemon, message, &grant, &control)) {
+        write_control(out, &control);
     }
-    write_control(out, &control);
 }
 
 void control_tell(struct daemon *daemon, const struct core_message *message)
@@ -285,7 +298,7 @@ static bool greet_lease(void *arg, uint64_t id)
     struct grant grant;
 
     if (core_lease_view(driver_core(daemon->driver), id, &view) != E_OK ||
-        view.row.service != greeting->service) {
+        view.row.service != greeting->service || redis_is_asking(daemon, id)) {
         return true;
     }
     if (view.row.state == LEASE_HELD) {

@@ -9,13 +9,24 @@
 
 #include "core/core.h"
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
+struct api_control;
 struct daemon;
+struct grant;
 
-/* Return how many streams @service has open. */
-size_t control_stream_count(const struct daemon *daemon, uint32_t service);
+/* Say whether a command to @service would be heard: on a stream, or in
+ * Redis. */
+bool control_is_heard(const struct daemon *daemon, uint32_t service);
+
+/* Fill @out, and @grant for it where it is one, with the command that @message
+ * is; the texts are borrowed until the next event.  False: it is none, or its
+ * grant is past. */
+bool control_fill(const struct daemon *daemon,
+                  const struct core_message *message,
+                  struct grant *grant,
+                  struct api_control *out);
 
 /* Send the command that @message is, if it is one, to the streams of its
  * service and to the connection that its lease is held by. */

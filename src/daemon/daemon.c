@@ -16,6 +16,7 @@
 #include "daemon/names.h"
 #include "daemon/observed.h"
 #include "daemon/parked.h"
+#include "daemon/redis.h"
 #include "daemon/routes.h"
 #include "daemon/tell.h"
 #include "daemon/waiters.h"
@@ -96,6 +97,7 @@ static void on_rebuilt(void *arg)
     struct daemon *daemon = arg;
 
     control_attach_all(daemon);
+    redis_rebuilt(daemon);
     waiters_submit_all(daemon);
 }
 
@@ -206,6 +208,7 @@ void daemon_destroy(struct daemon *daemon)
     }
     store_close(daemon->store);
     driver_close(daemon->driver);
+    redis_close(daemon);
     acting_close(daemon->acting);
     http_server_destroy(daemon->http);
     device_set_close(daemon->devices);
@@ -347,6 +350,7 @@ static int adopt(struct daemon *daemon, struct config *next)
         return rc;
     }
     census_configure(daemon->census, &rules);
+    redis_configure(daemon);
     http_server_set_hosts(daemon->http, (const char *const *)next->hosts,
                           next->host_count);
     return E_OK;

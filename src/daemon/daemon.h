@@ -27,6 +27,7 @@ struct http_server;
 struct loop;
 struct names;
 struct observed;
+struct redis;
 struct store;
 struct watch;
 
@@ -54,6 +55,7 @@ struct daemon {
     struct census *census;          /* Who uses the VRAM. */
     struct acting *acting;          /* Carries out the rungs. */
     struct prevented prevented;     /* While only observing. */
+    struct redis *redis;            /* NULL = none is configured. */
     struct idmap parked;            /* By connection; parked.h. */
     struct list waiters;            /* Parked requests; waiters.c. */
     struct idmap holders;           /* By lease: held by connection. */

@@ -22,7 +22,7 @@ uint32_t grant_renew_in_ms(const struct daemon *daemon,
 
     if ((row->flags & CORE_ROW_PREEMPTIBLE) == 0 ||
         (row->flags & CORE_ROW_BY_CONNECTION) != 0 ||
-        control_stream_count(daemon, row->service) > 0) {
+        control_is_heard(daemon, row->service)) {
         return third_ms;
     }
     return third_ms < RENEW_POLL_MS ? third_ms : RENEW_POLL_MS;

@@ -8,6 +8,7 @@
 #include "daemon/grants.h"
 #include "daemon/names.h"
 #include "daemon/observed.h"
+#include "daemon/redis.h"
 #include "daemon/routes.h"
 #include "daemon/watching.h"
 #include "http/http.h"
@@ -41,6 +42,8 @@ static int look(struct daemon *daemon,
     }
     if (rc != E_OK) {
         answer_problem(daemon, reply->conn, rc, NULL, NULL);
+    } else {
+        redis_heard(daemon, reply->lease);
     }
     return rc;
 }
@@ -136,7 +139,9 @@ static void send_renewed(void *arg, const struct driver_reply *reply)
     if (look(daemon, reply, &view) != E_OK) {
         return;
     }
-    if (view.row.token != reply->token) {
+    if (redis_is_asking(daemon, view.row.id)) {
+        has_control = false; /* Nobody knows yet. */
+    } else if (view.row.token != reply->token) {
         /* It was resumed, and does not know yet. */
         grant_fill(daemon, &view, &grant);
         control.type = API_CONTROL_RESUME;

@@ -1,4 +1,6 @@
 /* metrics.c - GET /metrics: counts in Prometheus' text form (C13). */
+#include "daemon/metrics.h"
+
 #include "base/clock.h"
 #include "core/lease.h"
 #include "daemon/acting.h"
@@ -8,6 +10,7 @@
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
 #include "daemon/records.h"
+#include "daemon/redis.h"
 #include "daemon/routes.h"
 #include "daemon/walks.h"
 #include "http/http.h"
@@ -21,8 +24,7 @@ head(struct buf *out, const char *name, const char *type, const char *help)
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* Append a metric without labels. */
-static void plain(struct buf *out,
+void metric_plain(struct buf *out,
                   const char *name,
                   const char *type,
                   const char *help,
@@ -59,8 +61,8 @@ static void write_counters(const struct core_stats *stats, struct buf *out)
     size_t i;
 
     for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-        plain(out, counters[i].name, "counter", counters[i].help,
-              counters[i].value);
+        metric_plain(out, counters[i].name, "counter", counters[i].help,
+                     counters[i].value);
     }
 }
 
@@ -232,29 +234,30 @@ static void write_daemon(const struct daemon *daemon, struct buf *out)
     struct driver_stats stats;
 
     driver_stats(daemon->driver, &stats);
-    plain(out, "gpucoord_events_total", "counter", "Events fed to the core.",
-          stats.events);
-    plain(out, "gpucoord_commits_total", "counter",
-          "Transactions of the store.", stats.commits);
-    plain(out, "gpucoord_commits_failed_total", "counter",
-          "Transactions that failed.", stats.commits_failed);
+    metric_plain(out, "gpucoord_events_total", "counter",
+                 "Events fed to the core.", stats.events);
+    metric_plain(out, "gpucoord_commits_total", "counter",
+                 "Transactions of the store.", stats.commits);
+    metric_plain(out, "gpucoord_commits_failed_total", "counter",
+                 "Transactions that failed.", stats.commits_failed);
     head(out, "gpucoord_commit_seconds_total", "counter",
          "Time spent in transactions.");
     buf_printf(out, "gpucoord_commit_seconds_total %.6f\n",
                (double)stats.commit_ns / 1e9);
-    plain(out, "gpucoord_store_away", "gauge",
-          "1 while the store cannot be reached and nothing is granted.",
-          stats.is_away ? 1 : 0);
-    plain(out, "gpucoord_store_aways_total", "counter",
-          "Times that the store could not be reached.", stats.aways);
+    metric_plain(out, "gpucoord_store_away", "gauge",
+                 "1 while the store cannot be reached and nothing is granted.",
+                 stats.is_away ? 1 : 0);
+    metric_plain(out, "gpucoord_store_aways_total", "counter",
+                 "Times that the store could not be reached.", stats.aways);
     head(out, "gpucoord_store_away_seconds_total", "counter",
          "Time for which the store could not be reached.");
     buf_printf(out, "gpucoord_store_away_seconds_total %.3f\n",
                (double)stats.away_ms / 1e3);
-    plain(out, "gpucoord_connections", "gauge", "Open connections.",
-          http_connection_count(daemon->http));
-    plain(out, "gpucoord_uptime_seconds", "gauge", "Time since the start.",
-          (clock_mono_ms() - daemon->started_mono_ms) / 1000);
+    metric_plain(out, "gpucoord_connections", "gauge", "Open connections.",
+                 http_connection_count(daemon->http));
+    metric_plain(out, "gpucoord_uptime_seconds", "gauge",
+                 "Time since the start.",
+                 (clock_mono_ms() - daemon->started_mono_ms) / 1000);
 }
 
 void metrics_handle(struct daemon *daemon,
@@ -275,5 +278,6 @@ void metrics_handle(struct daemon *daemon,
     write_rungs(daemon, body);
     write_prevented(daemon, body);
     write_daemon(daemon, body);
+    redis_write_metrics(daemon, body);
     answer_text(daemon, request->conn, "text/plain; version=0.0.4", body);
 }

@@ -44,6 +44,9 @@ void screen_print(const struct daemon *daemon, uint16_t port)
         "  store   %s: %" PRIu64 " held or paused, %" PRIu64 " waiting\n",
         config->store, stats.leases[LEASE_HELD] + stats.leases[LEASE_PAUSED],
         stats.leases[LEASE_AWAY]);
+    if (config->redis.url != NULL) {
+        (void)printf("  redis   %s\n", config->redis.url);
+    }
     (void)printf("  config  %s\n", daemon->config_path == NULL
                                        ? "none: everything is a default"
                                        : daemon->config_path);

@@ -6,6 +6,7 @@
 #include "daemon/gpus.h"
 #include "daemon/loop.h"
 #include "daemon/port_owner.h"
+#include "daemon/redis.h"
 #include "daemon/screen.h"
 #include "daemon/serve_options.h"
 #include "daemon/watching.h"
@@ -194,6 +195,7 @@ open_all(struct daemon *daemon, bool moves_aside, struct places *places)
     if (rc == E_OK) {
         watching_restore(daemon);
     }
+    rc = rc != E_OK ? rc : redis_open(daemon);
     rc = rc != E_OK ? rc : daemon_open_server(daemon);
     rc = rc != E_OK ? rc
                     : http_listen_unix(daemon->http, daemon->config->socket,

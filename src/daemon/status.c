@@ -8,6 +8,7 @@
 #include "daemon/names.h"
 #include "daemon/prevented.h"
 #include "daemon/records.h"
+#include "daemon/redis.h"
 #include "daemon/routes.h"
 #include "daemon/views.h"
 #include "http/http.h"
@@ -278,6 +279,7 @@ static void write_modes(const struct daemon *daemon,
     if (rc != E_OK && driver_store_why(daemon->driver) != NULL) {
         member_text(out, "store_why", driver_store_why(daemon->driver));
     }
+    redis_write_status(daemon, out);
 }
 
 void views_status(struct daemon *daemon, struct buf *out)

@@ -117,6 +117,7 @@ static void write_vram(const struct core_device_view *view,
     member_bool(out, "measured", view->is_measured);
     member_bool(out, "attributed", view->is_attributed);
     member_bool(out, "drained", view->is_drained);
+    member_bool(out, "foreign", view->is_foreign);
     member_bool(out, "overcommitted", view->is_overcommitted);
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/look.h"
 #include "daemon/names.h"
 #include "daemon/observed.h"
+#include "daemon/redis.h"
 #include "daemon/waiters.h"
 
 static void lease_ended(struct daemon *daemon, uint64_t lease)
@@ -51,9 +52,13 @@ static void observe(struct daemon *daemon, const struct core_message *message)
 
 void tell_message(struct daemon *daemon, const struct core_message *message)
 {
+    if (redis_hold(daemon, message)) {
+        return;
+    }
     observe(daemon, message);
     waiters_tell(daemon, message);
     control_tell(daemon, message);
+    redis_tell(daemon, message);
     events_tell(daemon, message);
     if (daemon->acting != NULL) {
         acting_tell(daemon->acting, message);

@@ -10,6 +10,7 @@
 #include "daemon/grants.h"
 #include "daemon/names.h"
 #include "daemon/parked.h"
+#include "daemon/redis.h"
 #include "daemon/views.h"
 #include "daemon/watching.h"
 #include "http/http.h"
@@ -89,7 +90,8 @@ static void answer_task(struct daemon *daemon, uint64_t conn, uint64_t lease)
     const struct core *core = driver_core(daemon->driver);
     struct grant grant;
 
-    if (core_lease_view(core, lease, &view) == E_OK &&
+    if (!redis_is_asking(daemon, lease) &&
+        core_lease_view(core, lease, &view) == E_OK &&
         (view.row.state == LEASE_HELD || view.row.state == LEASE_PAUSING)) {
         grant_fill(daemon, &view, &grant);
         api_write_grant(body, &grant.api);

@@ -56,6 +56,8 @@ static const char *sentence(enum core_wait wait)
     case CORE_WAIT_STORE:
         return "the store is away, and nothing is granted that it does not "
                "know";
+    case CORE_WAIT_FOREIGN:
+        return "another program holds the GPU's key in Redis";
     case CORE_WAITS:
         break;
     }

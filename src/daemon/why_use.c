@@ -206,6 +206,7 @@ void why_use_text(const struct why_use *use, struct buf *out)
     case CORE_WAIT_TURN:
     case CORE_WAIT_OPERATOR:
     case CORE_WAIT_STORE:
+    case CORE_WAIT_FOREIGN:
     case CORE_WAITS:
         return;
     }

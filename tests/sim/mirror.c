@@ -245,6 +245,7 @@ feed(struct ref *ref, const struct core_event *event, bool is_repeat)
     case CORE_SUBMIT:
     case CORE_WATCH:
     case CORE_RUNG:
+    case CORE_FOREIGN: /* Of a Redis, which the simulator has not. */
     case CORE_RESTORE:
     case CORE_EVENTS:
         break;

@@ -10,6 +10,7 @@ static const char *const event_names[CORE_EVENTS] = {
     [CORE_RESTORE] = "restore", [CORE_DEVICE_REPORT] = "report",
     [CORE_ADMIN] = "admin",     [CORE_PROCESS_GONE] = "process gone",
     [CORE_WATCH] = "watch",     [CORE_RUNG] = "rung",
+    [CORE_FOREIGN] = "foreign",
 };
 
 static const char *const ack_names[] = {
@@ -158,6 +159,11 @@ void trace_event(struct buf *out, const struct core_event *event)
         buf_printf(out, " %s%s %s", event->rung.is_undo ? "un-" : "",
                    rung_name(event->rung.rung),
                    rung_result_name(event->rung.result));
+        break;
+    case CORE_FOREIGN:
+        number(out, "devices", event->foreign.devices);
+        number(out, "lease", event->foreign.lease);
+        number(out, "token", event->foreign.token);
         break;
     case CORE_DEVICE_REPORT:
         buf_printf(out, " device %u %s used %u begun %llu",

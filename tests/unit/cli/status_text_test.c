@@ -101,16 +101,22 @@ static void what_is_unusual_is_red(void **state)
            "\nthe store is full: nothing new is accepted\n", false);
     expect("{\"store\":\"store-failed\"}", false, "\nthe store has failed",
            false);
+    expect("{\"store\":\"ok\",\"redis\":{\"state\":\"away\",\"why\":"
+           "\"Connection refused\"}}",
+           false, "\nredis is away, signals wait: Connection refused\n", false);
 }
 
 static void a_device_in_trouble_says_which(void **state)
 {
     (void)state;
     expect("{\"store\":\"ok\",\"devices\":[{\"index\":1,\"state\":\"stale\","
-           "\"drained\":true,\"overcommitted\":true,\"linger\":"
+           "\"drained\":true,\"foreign\":true,\"overcommitted\":true,"
+           "\"linger\":"
            "{\"service_id\":\"x\",\"ms\":300},\"source\":\"declared\","
            "\"measured\":false}]}",
-           false, "stale, drained, overcommitted, kept for 'x' for 300 ms\n",
+           false,
+           "stale, drained, key held by another program, overcommitted, kept "
+           "for 'x' for 300 ms\n",
            false);
 }
 

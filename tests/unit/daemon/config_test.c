@@ -252,18 +252,16 @@ static void amd_cards_are_named_in_two_ways(void **state)
 static void keys_of_later_versions_are_refused(void **state)
 {
     (void)state;
-    refuse("redis: redis://localhost\n"
+    refuse("# Line 1\n"
            "cluster: {name: a}\n"
            "mode: dream\n"
            "auth: {token: x}\n"
            "services:\n"
-           "  s: {restart: [a, b], signals: null, engine: x, channels: {}}\n",
-           "f:1:8: 'redis' is not supported by this version\n"
+           "  s: {restart: [a, b], signals: null, engine: x}\n",
            "f:2:10: 'cluster' is not supported by this version\n"
            "f:3:7: 'mode': 'dream' is not enforce or observe\n"
            "f:4:7: 'auth' is not supported by this version\n"
-           "f:6:47: 'services.s.engine' is not supported by this version\n"
-           "f:6:60: 'services.s.channels' is not supported by this version\n");
+           "f:6:47: 'services.s.engine' is not supported by this version\n");
 }
 
 /* B8: what is done to have the GPU back is read as it is written. */

@@ -1,6 +1,7 @@
 /* Guarantee 16: whichever allocation fails while a body or a trace is read, the
  * answer says that there is no memory, and nothing is made of half of it. */
 #include "proto/api.h"
+#include "proto/pubsub.h"
 #include "proto/trace.h"
 
 #include "lib/fault_malloc.h"
@@ -53,6 +54,18 @@ static int read_trace(const char *text, void *out)
     return rc;
 }
 
+static int read_pubsub(const char *text, void *out)
+{
+    struct pubsub_answer answer;
+    int rc = pubsub_parse(text, strlen(text), "asr", &answer, &error);
+
+    if (rc == E_OK) {
+        memcpy(out, answer.job_id, sizeof answer.job_id);
+    }
+    pubsub_release(&answer);
+    return rc;
+}
+
 /* Long ways: the metadata, the list and the escapes go through jansson. */
 static const struct {
     int (*read)(const char *text, void *out);
@@ -75,6 +88,15 @@ static const struct {
     {read_answer,
      "{\"lease\":1,\"token\":2,\"devices\":[{\"index\":0,\"uuid\":\"G\"}],"
      "\"control\":{\"action\":\"pause\",\"deadline_ms\":5}}",
+     E_OK},
+    {read_pubsub,
+     "{\"ack_type\":\"request\",\"metadata\":{\"job_id\":\"j\",\"x\":[]}}",
+     E_OK},
+    {read_pubsub,
+     "{\"ack_type\":\"error\",\"session_id\":\"7\",\"error\":\"x\"}", E_OK},
+    {read_pubsub,
+     "{\"ack_type\":\"paused\",\"session_id\":\"7\","
+     "\"metadata\":{\"vram_mib\":1}}",
      E_OK},
     {read_trace, "class,at_ms,work_ms\nchatbot,1,2\nvoice,3,4\n", E_OK},
     {read_trace, "class,at_ms,work_ms\nchatbot,1\n", E_INVALID},
