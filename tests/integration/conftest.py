@@ -22,8 +22,11 @@ TABLE = "table"  # The property of a test whose text is printed at the end.
 
 
 def pytest_configure(config):
-    """Being told to end is an interruption: what was started is ended, too."""
+    """Being told to end is an interruption: what was started is ended, too.
+    What runs in the background may have been told to ignore SIGINT, and all
+    it starts would be as deaf."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "xdist_group(name): run in one process")
     config.addinivalue_line("markers", "long: takes seconds, and starts first")
 

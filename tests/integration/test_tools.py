@@ -81,10 +81,8 @@ setsid sh -c 'echo $$ >{dir}/pid.new; mv {dir}/pid.new {dir}/pid; sleep 1000' &
 while ! [ -e {dir}/pid ]; do sleep 0.01; done
 {then}"""
 
-# What is started in the background may have been told to ignore SIGINT.
 RUNNER = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import sys
 sys.path.insert(0, {tools!r})
 import processes
 processes.run(["sh", "-c", {script!r}], cwd="/", out=None, env=None,
