@@ -29,7 +29,7 @@ static const char *const waits[CORE_WAITS] = {
     [CORE_WAIT_LINGER] = "linger",     [CORE_WAIT_LIMIT] = "limit",
     [CORE_WAIT_TURN] = "turn",         [CORE_WAIT_OPERATOR] = "operator",
     [CORE_WAIT_FROZEN] = "frozen",     [CORE_WAIT_STORE] = "store",
-    [CORE_WAIT_FROZEN] = "frozen",     [CORE_WAIT_FOREIGN] = "foreign",
+    [CORE_WAIT_FOREIGN] = "foreign",
 };
 
 static const char *const messages[CORE_MESSAGES] = {
