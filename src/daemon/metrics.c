@@ -1,9 +1,11 @@
 /* metrics.c - GET /metrics: counts in Prometheus' text form (C13). */
 #include "base/clock.h"
+#include "cluster/leader.h"
 #include "core/lease.h"
 #include "daemon/acting.h"
 #include "daemon/answer.h"
 #include "daemon/census.h"
+#include "daemon/cluster.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
@@ -275,5 +277,8 @@ void metrics_handle(struct daemon *daemon,
     write_rungs(daemon, body);
     write_prevented(daemon, body);
     write_daemon(daemon, body);
+    if (daemon->leader != NULL) {
+        cluster_write_metrics(leader_look(daemon->leader), body);
+    }
     answer_text(daemon, request->conn, "text/plain; version=0.0.4", body);
 }
