@@ -281,6 +281,9 @@ static void take_lead(struct leader *leader)
 
 static void take_renewal(struct leader *leader)
 {
+    if (leader->view.role != LEADER_LEADING) {
+        return; /* It came too late. */
+    }
     if (link_value(leader->link, 0, 0)[0] == 't') {
         extend(leader, LEADER_TTL_MS);
     } else {
@@ -415,7 +418,7 @@ int leader_open(const struct leader_options *options, struct leader **out)
     rc = leader->name == NULL || leader->advertise == NULL ||
                  leader->gpus == NULL
              ? E_NOMEM
-             : link_open(options->url, options->name, &leader->link);
+             : link_open(options->url, &leader->link);
     if (rc != E_OK) {
         leader_close(leader);
         return rc;
@@ -451,6 +454,7 @@ int leader_attach(struct leader *leader,
     }
     leader->handler = handler;
     leader->arg = arg;
+    link_make_schema(leader->link, leader->view.role == LEADER_FOLLOWING);
     arm(leader->timer, 0);
     if (leader->view.role == LEADER_LEADING) {
         arm(leader->lapse, 0); /* It looks at the clock, and arms itself. */

@@ -87,6 +87,7 @@ struct leader_options {
 /* Open a follower; nothing is connected before leader_attach().
  *
  * Errors:
+ *   E_INVALID      the URL is none, or has a password in it; the log says why.
  *   E_UNSUPPORTED  built without PostgreSQL.
  *   E_NOMEM        no memory.
  */

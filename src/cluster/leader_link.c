@@ -1,7 +1,11 @@
 #include "cluster/leader_link.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "cluster/leader.h"
+#include "store/pg_place.h"
+#include "store/pg_schema.h"
+#include "store/store.h"
 
 #include <event2/event.h>
 #include <libpq-fe.h>
@@ -14,20 +18,19 @@
 enum {
     BACKOFF_MS = 100,
     BACKOFF_MS_MAX = 1000,
-    CONNECT_MS = 2000,
-    NAME_SIZE = 96
+    CONNECT_MS = 2000
 };
 
 enum link_state {
     LINK_DOWN,       /* Waits before the next attempt. */
     LINK_CONNECTING, /* PQconnectPoll() has the say. */
+    LINK_SETTING,    /* The session is being set up. */
     LINK_UP,         /* Nothing was asked. */
     LINK_ASKED       /* An answer is under way. */
 };
 
 struct link {
-    char *url;
-    char name[NAME_SIZE];    /* For people who look at pg_stat_activity. */
+    struct pg_place place;
     PGconn *conn;            /* NULL while DOWN. */
     PGresult *answer;        /* The newest; NULL = none. */
     struct event_base *base; /* NULL while detached. */
@@ -36,6 +39,7 @@ struct link {
     const struct link_handler *handler;
     void *arg;
     enum link_state state;
+    bool makes_schema;
     uint32_t backoff_ms;
     char trouble[LEADER_TEXT_SIZE];
 };
@@ -110,12 +114,43 @@ static void come_up(struct link *link)
     link->state = LINK_UP;
     link->backoff_ms = BACKOFF_MS;
     link->trouble[0] = '\0';
-    (void)PQsetnonblocking(link->conn, 1);
     if (link->timer != NULL) {
         (void)evtimer_del(link->timer);
     }
-    watch(link, EV_READ);
     link->handler->on_link(link->arg);
+}
+
+/* Check the server, and make the schema where there is none: a question or
+ * two that are waited for, asked by followers only. */
+static bool prepare(struct link *link)
+{
+    char text[STORE_MESSAGE_SIZE] = "";
+    struct store_message msg = {text, sizeof text};
+    int rc = pg_place_check(link->conn, &msg);
+
+    if (rc == E_OK && link->makes_schema) {
+        rc = pg_schema_apply(link->conn, &msg);
+    }
+    if (rc != E_OK) {
+        go_down(link, text);
+    }
+    return rc == E_OK;
+}
+
+/* The connection is made: set the session up. */
+static void set_up(struct link *link)
+{
+    if (!prepare(link)) {
+        return;
+    }
+    (void)PQsetnonblocking(link->conn, 1);
+    link->state = LINK_SETTING;
+    if (PQsendQuery(link->conn, pg_place_session) == 0 ||
+        PQflush(link->conn) < 0) {
+        go_down(link, NULL);
+        return;
+    }
+    watch(link, EV_READ);
 }
 
 static void go_on_connecting(struct link *link)
@@ -128,7 +163,7 @@ static void go_on_connecting(struct link *link)
         watch(link, EV_WRITE);
         return;
     case PGRES_POLLING_OK:
-        come_up(link);
+        set_up(link);
         return;
     case PGRES_POLLING_FAILED:
     case PGRES_POLLING_ACTIVE:
@@ -139,10 +174,7 @@ static void go_on_connecting(struct link *link)
 
 static void connect_now(struct link *link)
 {
-    const char *const names[] = {"dbname", "application_name", NULL};
-    const char *const values[] = {link->url, link->name, NULL};
-
-    link->conn = PQconnectStartParams(names, values, 1);
+    link->conn = pg_place_start(&link->place);
     if (link->conn == NULL || PQstatus(link->conn) == CONNECTION_BAD) {
         go_down(link, link->conn == NULL ? err_text(E_NOMEM) : NULL);
         return;
@@ -186,15 +218,24 @@ static bool exchange(struct link *link)
 
 static void go_on_asking(struct link *link)
 {
+    bool is_setting = link->state == LINK_SETTING;
+
     if (!exchange(link)) {
         go_down(link, NULL);
         return;
     }
-    if (link->state == LINK_ASKED && take_answer(link)) {
-        if (link->timer != NULL) {
-            (void)evtimer_del(link->timer);
-        }
+    if (link->state == LINK_UP || !take_answer(link)) {
+        return;
+    }
+    if (link->timer != NULL) {
+        (void)evtimer_del(link->timer);
+    }
+    if (!is_setting) {
         link->handler->on_answer(link->arg);
+    } else if (link_has_failed(link)) {
+        go_down(link, NULL);
+    } else {
+        come_up(link);
     }
 }
 
@@ -222,6 +263,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         connect_now(link);
         return;
     case LINK_CONNECTING:
+    case LINK_SETTING:
         go_down(link, "PostgreSQL takes no connection");
         return;
     case LINK_ASKED:
@@ -315,23 +357,30 @@ const char *link_trouble(const struct link *link)
 
 /* ---- Life --------------------------------------------------------------- */
 
-int link_open(const char *url, const char *name, struct link **out)
+int link_open(const char *url, struct link **out)
 {
     struct link *link = calloc(1, sizeof *link);
+    struct store_message msg;
+    int rc;
 
     if (link == NULL) {
         return E_NOMEM;
     }
-    link->url = strdup(url);
-    if (link->url == NULL) {
-        free(link);
-        return E_NOMEM;
+    msg = (struct store_message){link->trouble, sizeof link->trouble};
+    rc = pg_place_init(&link->place, url, &msg);
+    if (rc != E_OK) {
+        log_error("%s", link->trouble);
+        link_close(link);
+        return rc;
     }
-    (void)snprintf(link->name, sizeof link->name, "gpucoord %s, leadership",
-                   name);
     link->backoff_ms = BACKOFF_MS;
     *out = link;
     return E_OK;
+}
+
+void link_make_schema(struct link *link, bool makes_schema)
+{
+    link->makes_schema = makes_schema;
 }
 
 void link_close(struct link *link)
@@ -342,7 +391,7 @@ void link_close(struct link *link)
     link_detach(link);
     PQclear(link->answer);
     PQfinish(link->conn);
-    free(link->url);
+    pg_place_release(&link->place);
     free(link);
 }
 
@@ -363,6 +412,7 @@ int link_attach(struct link *link,
         arm(link, 0);
         break;
     case LINK_CONNECTING:
+    case LINK_SETTING:
         arm(link, CONNECT_MS);
         watch(link, EV_READ | EV_WRITE);
         break;

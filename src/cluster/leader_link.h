@@ -22,13 +22,17 @@ struct link_handler {
     void (*on_answer)(void *arg); /* The answer is there, also an error. */
 };
 
-/* Open a link to the database @url, copied, which sees @name; down until
- * link_attach().
+/* Open a link to the database @url, copied; down until link_attach().
  *
- * Errors:
- *   E_NOMEM  no memory.
+ * Errors (the log says why):
+ *   E_INVALID      libpq does not take the URL, or it has a password in it.
+ *   E_UNSUPPORTED  built without PostgreSQL.
+ *   E_NOMEM        no memory.
  */
-MUST_USE int link_open(const char *url, const char *name, struct link **out);
+MUST_USE int link_open(const char *url, struct link **out);
+
+/* Make the tables and functions, where they are missing, when it comes up. */
+void link_make_schema(struct link *link, bool makes_schema);
 
 /* Close it; NULL is allowed. */
 void link_close(struct link *link);

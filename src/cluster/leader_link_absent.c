@@ -3,12 +3,17 @@
 
 #include <stddef.h>
 
-int link_open(const char *url, const char *name, struct link **out)
+int link_open(const char *url, struct link **out)
 {
     (void)url;
-    (void)name;
     *out = NULL;
     return E_UNSUPPORTED;
+}
+
+void link_make_schema(struct link *link, bool makes_schema)
+{
+    (void)link;
+    (void)makes_schema;
 }
 
 void link_close(struct link *link)

@@ -67,7 +67,7 @@ void config_check_cluster(struct config_loader *loader)
         }
         return;
     }
-    if (config->store != NULL && strncmp(config->store, "postgres", 8) != 0) {
+    if (config->store != NULL && !config_is_database(config->store)) {
         config_mistake(loader->report, mark,
                        "'cluster' needs a 'store' in PostgreSQL, which all of "
                        "its members share");

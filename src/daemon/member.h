@@ -20,6 +20,7 @@ struct member; /* Opaque; member.c. */
  * Errors (the log says why):
  *   E_NOT_FOUND, E_IO  as device_set_open() and gpulock_take().
  *   E_BUSY             somebody outside the cluster coordinates them.
+ *   E_INVALID          the URL of the database is wrong.
  *   E_UNSUPPORTED      built without PostgreSQL.
  *   E_NOMEM            no memory.
  */

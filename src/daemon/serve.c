@@ -74,14 +74,19 @@ static int open_store(struct daemon *daemon, bool moves_aside)
 {
     struct store_options options = {.loop = loop_base(daemon->loop),
                                     .moves_aside = moves_aside};
+    struct store_fence fence;
     char message[STORE_MESSAGE_SIZE];
     struct buf url;
     int rc;
 
-    buf_init(&url, 0);
-    if (!config_is_database(daemon->config->store)) {
-        buf_text(&url, "sqlite:");
+    if (daemon->leader != NULL) {
+        const struct leader_view *view = leader_look(daemon->leader);
+
+        fence = (struct store_fence){view->timeline, view->epoch};
+        options.fence = &fence;
     }
+    buf_init(&url, 0);
+    buf_text(&url, config_is_database(daemon->config->store) ? "" : "sqlite:");
     buf_text(&url, daemon->config->store);
     rc = buf_error(&url);
     if (rc == E_OK) {
