@@ -69,8 +69,22 @@ static void set_trouble(struct leader *leader, const char *text)
                    text);
 }
 
+/* In a build for bench/chaos-cluster, and only there: go on as if nothing had
+ * been, so that its checker has something to find. */
+static bool is_unfenced(void)
+{
+#ifdef GPUCOORD_TEST_HOOKS
+    return getenv("GPUCOORD_UNFENCED") != NULL;
+#else
+    return false;
+#endif
+}
+
 static void lose(struct leader *leader, const char *why)
 {
+    if (is_unfenced()) {
+        return;
+    }
     log_warn("leadership in epoch %llu is over: %s",
              (unsigned long long)leader->view.epoch, why);
     leader->view.role = LEADER_LOST;
@@ -106,7 +120,7 @@ static void extend(struct leader *leader, uint64_t ttl_ms)
 bool leader_is_valid(const struct leader *leader)
 {
     return leader->view.role == LEADER_LEADING &&
-           clock_boot_ms() < leader->valid_ms;
+           (clock_boot_ms() < leader->valid_ms || is_unfenced());
 }
 
 static void on_lapse(evutil_socket_t fd, short what, void *arg)
