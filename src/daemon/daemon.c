@@ -325,6 +325,8 @@ static void on_leader_change(void *arg)
 
     if (leader_look(daemon->leader)->role == LEADER_LOST) {
         daemon_leave(daemon);
+        /* Who waits for a commit is told, and the loop left. */
+        store_abandon(daemon->store);
     }
 }
 

@@ -43,9 +43,18 @@ class Member(Coordinator):
     def _is_alive(self):
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return self.get("/healthz").status == 200
+            return self.call("GET", "/healthz").status == 200
         except OSError:
             return False
+
+    def get(self, path):
+        """Ask it, again while it changes its role: it listens anew then."""
+        def ask():
+            try:
+                return self.call("GET", path)
+            except (FileNotFoundError, ConnectionError):
+                return None
+        return until(ask, f"'{self.name}' answers")
 
     def cluster(self):
         return self.get("/gpu/cluster").json
@@ -53,7 +62,7 @@ class Member(Coordinator):
     @property
     def leads(self):
         try:
-            return self.get("/readyz").status == 200
+            return self.call("GET", "/readyz").status == 200
         except OSError:
             return False
 
