@@ -264,6 +264,29 @@ static void keys_of_later_versions_are_refused(void **state)
            "f:5:60: 'services.s.channels' is not supported by this version\n");
 }
 
+static void
+a_member_is_reached_at_its_socket_unless_it_says_otherwise(void **state)
+{
+    struct config config;
+
+    (void)state;
+    load_quiet("store: postgresql:///gpus\nsocket: /run/a/a.sock\n"
+               "cluster: {name: a}\n",
+               &config);
+    assert_string_equal(config.cluster_name, "a");
+    assert_string_equal(config.cluster_advertise, "unix:///run/a/a.sock");
+    config_release(&config);
+    load_quiet("store: postgresql:///gpus\n"
+               "cluster: {name: b, advertise: 'http://127.0.0.1:4781'}\n",
+               &config);
+    assert_string_equal(config.cluster_advertise, "http://127.0.0.1:4781");
+    config_release(&config);
+    load_quiet("cluster: null\n", &config);
+    assert_null(config.cluster_name);
+    assert_null(config.cluster_advertise);
+    config_release(&config);
+}
+
 /* Beyond this host what is relayed could be read and forged by anybody. */
 static void a_cluster_is_one_of_this_host(void **state)
 {
@@ -924,6 +947,8 @@ int main(void)
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(all_mistakes_are_named_at_once_with_their_places),
         cmocka_unit_test(amd_cards_are_named_in_two_ways),
+        cmocka_unit_test(
+            a_member_is_reached_at_its_socket_unless_it_says_otherwise),
         cmocka_unit_test(a_cluster_is_one_of_this_host),
         cmocka_unit_test(keys_of_later_versions_are_refused),
         cmocka_unit_test(a_ladder_is_read_with_its_deadlines),
