@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import sys
 
 import pytest
@@ -14,9 +15,15 @@ from conftest import LIMIT_S, Answer, Coordinator, until
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import postgres  # noqa: E402  (found through the line above)
-from coordinator import free_port  # noqa: E402  (likewise)
 
 FAIL_OVER_S = 20  # Far more than it takes.
+
+
+def free_port():
+    """Return a TCP port of the loopback on which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
 
 
 class Member(Coordinator):
