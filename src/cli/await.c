@@ -10,8 +10,8 @@
 #include <string.h>
 
 enum {
-    ANSWER_MS = 10000, /* What an answer may take on top of the wait. */
-    RETRY_MS = 200,
+    ANSWER_MS = 10000,     /* What an answer may take on top of the wait. */
+    RETRY_MS = 400,        /* At most, by chance. */
     TELL_FIRST_MS = 1000,  /* Say on whom it waits after this time ... */
     TELL_AGAIN_MS = 10000, /* ... and look so often whether that changed. */
     EXIT_BY_SIGNAL = 128
@@ -219,7 +219,8 @@ ask_once(struct waiting *waiting, struct client_answer *answer, bool *goes)
     }
     *goes = answer->error != E_OK && goes_on(waiting, answer);
     /* Without a call in progress this is a pause before the next one. */
-    if (*goes && !rest(waiting, clock_boot_ms() + RETRY_MS, answer, &ignored)) {
+    if (*goes && !rest(waiting, clock_boot_ms() + client_jitter_ms(RETRY_MS),
+                       answer, &ignored)) {
         return E_STATE;
     }
     return E_OK;

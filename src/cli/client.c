@@ -33,6 +33,7 @@ static void drop_easy(struct client *client)
 void client_drop(struct client *client)
 {
     drop_easy(client);
+    client_probe_drop(client);
     free(client->path);
     free(client->request);
     client->path = NULL;
@@ -49,8 +50,9 @@ static int send_call(struct client *client)
 {
     const struct endpoint *to = &client->endpoints.items[client->endpoint];
     uint64_t now_ms = clock_mono_ms();
-    uint64_t left_ms =
-        client->limit_at_ms > now_ms ? client->limit_at_ms - now_ms : 1;
+    uint64_t left_ms = client_try_ms(client, client->limit_at_ms > now_ms
+                                                 ? client->limit_at_ms - now_ms
+                                                 : 1);
     CURL *easy = curl_easy_init();
     char url[ENDPOINT_TEXT_MAX + 512];
     bool ok = true;
@@ -84,6 +86,7 @@ static int send_call(struct client *client)
         return E_NOMEM;
     }
     client->easy = easy;
+    client_probe_begin(client, left_ms);
     return E_OK;
 }
 
@@ -96,7 +99,10 @@ int client_start(struct client *client,
 
     client_drop(client);
     client->tried = 0;
+    client->was_sent = false;
+    client->was_denied = false;
     client->limit_at_ms = clock_mono_ms() + limit_ms;
+    client->persist_at_ms = 0;
     client->path = strdup(path);
     client->request = body == NULL ? NULL : strdup(body);
     if (client->path == NULL || (body != NULL && client->request == NULL)) {
@@ -167,7 +173,7 @@ static void explain(const struct client *client,
                   "gpucoord'");
 }
 
-/* Turn the finished call into @answer. */
+/* Turn the finished try into @answer. */
 static void
 finish(struct client *client, CURLcode result, struct client_answer *answer)
 {
@@ -176,45 +182,85 @@ finish(struct client *client, CURLcode result, struct client_answer *answer)
     (void)curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
     client_answer_release(answer);
     answer->said = (struct api_answer){.lease = 0};
-    answer->was_sent = !took_no_connection(client, result);
+    client->is_sent = !took_no_connection(client, result);
+    client->was_sent = client->was_sent || client->is_sent;
+    answer->was_sent = client->was_sent;
     if (result != CURLE_OK) {
         answer->error = E_UNREACHABLE;
-        explain(client, result, answer->was_sent, &answer->trouble);
+        explain(client, result, client->is_sent, &answer->trouble);
     } else {
         answer->body = client->body;
         buf_init(&client->body, CLIENT_BODY_MAX);
         read_body(status, answer);
     }
-    client_drop(client);
+    drop_easy(client);
+    client_probe_drop(client);
 }
 
-/* Look whether curl is done; E_TIMEOUT while it is not. */
-static int collect(struct client *client, struct client_answer *answer)
+/* Take the next result from curl; false where there is none. */
+static bool take_result(struct client *client, CURL **easy, CURLcode *result)
 {
     CURLMsg *message;
-    CURLcode result;
     int left;
 
     do {
         message = curl_multi_info_read(client->multi, &left);
     } while (message != NULL && message->msg != CURLMSG_DONE);
     if (message == NULL) {
-        return E_TIMEOUT;
+        return false;
     }
-    result = message->data.result;
-    if (took_no_connection(client, result) &&
-        ++client->tried < client->endpoints.count) {
-        drop_easy(client);
-        client->endpoint = (client->endpoint + 1) % client->endpoints.count;
-        if (send_call(client) == E_OK) {
+    *easy = message->easy_handle;
+    *result = message->data.result;
+    return true;
+}
+
+/* Look whether the call is done; E_TIMEOUT while it is not. */
+static int collect(struct client *client, struct client_answer *answer)
+{
+    CURLcode result = CURLE_OK;
+    CURL *easy = NULL;
+
+    while (easy != client->easy || easy == NULL) {
+        if (!take_result(client, &easy, &result)) {
             return E_TIMEOUT;
         }
+        if (easy == client->probe && !client_probe_end(client, result)) {
+            easy = client->easy; /* Nothing will come of this try. */
+            result = CURLE_OPERATION_TIMEDOUT;
+        }
+    }
+    finish(client, result, answer);
+    if (client_goes_on(client, answer)) {
+        return E_TIMEOUT;
+    }
+    client_drop(client);
+    return E_OK;
+}
+
+/* Do what is due in the call in progress; E_TIMEOUT while it goes on. */
+static int go_on(struct client *client, struct client_answer *answer)
+{
+    int running;
+
+    if (client->is_busy && client->easy == NULL &&
+        clock_mono_ms() >= client->again_at_ms && send_call(client) != E_OK) {
         client_drop(client);
+        client_answer_release(answer);
         answer->error = E_NOMEM;
         return E_OK;
     }
-    finish(client, result, answer);
-    return E_OK;
+    client_probe(client);
+    (void)curl_multi_perform(client->multi, &running);
+    return client->easy != NULL ? collect(client, answer) : E_TIMEOUT;
+}
+
+/* Return the instant, at most @until_ms, at which something is due. */
+static uint64_t due_ms(const struct client *client, uint64_t until_ms)
+{
+    uint64_t at_ms =
+        client->easy == NULL ? client->again_at_ms : client->probe_at_ms;
+
+    return client->is_busy && at_ms < until_ms ? at_ms : until_ms;
 }
 
 int client_wait(struct client *client,
@@ -227,17 +273,17 @@ int client_wait(struct client *client,
     for (;;) {
         struct curl_waitfd wake = {.fd = wake_fd, .events = CURL_WAIT_POLLIN};
         uint64_t now_ms;
-        int running;
+        uint64_t at_ms;
 
-        (void)curl_multi_perform(client->multi, &running);
-        if (client->is_busy && collect(client, answer) == E_OK) {
+        if (go_on(client, answer) == E_OK) {
             return E_OK;
         }
         now_ms = clock_mono_ms();
         if (now_ms >= until_ms) {
             return E_TIMEOUT;
         }
-        wait_ms = until_ms - now_ms;
+        at_ms = due_ms(client, until_ms);
+        wait_ms = at_ms > now_ms ? at_ms - now_ms : 0;
         (void)curl_multi_poll(client->multi, &wake, wake_fd >= 0 ? 1 : 0,
                               wait_ms > INT_MAX ? INT_MAX : (int)wait_ms, NULL);
         if (wake.revents != 0) {
@@ -254,6 +300,7 @@ void client_call(struct client *client,
 {
     int rc = client_start(client, path, body, limit_ms);
 
+    client->persist_at_ms = clock_mono_ms() + CLIENT_PERSIST_MS;
     if (rc != E_OK) {
         client_answer_release(answer);
         answer->error = rc;

@@ -2,8 +2,11 @@
  *
  * A call is started, then waited for, so that a command can watch something
  * else meanwhile (`run` its child and its signals).  The first coordinator
- * that takes the connection gets the call, in the order of the endpoints; a
- * call that has been sent is not sent to another.
+ * that takes the connection gets the call, in the order of the endpoints.  One
+ * that answers /no-leader or /restarting has not carried it out: the next gets
+ * it.  In a cluster (several URLs) so it is where the answer was lost, if the
+ * call can be made twice; and whether the coordinator of a call that blocks
+ * still lives is asked in between.
  */
 #ifndef GPUCOORD_CLI_CLIENT_H
 #define GPUCOORD_CLI_CLIENT_H
@@ -18,7 +21,9 @@
 struct client; /* Opaque; client.c. */
 
 enum {
-    CLIENT_QUICK_MS = 15000 /* Limit of a call that does not block. */
+    CLIENT_QUICK_MS = 15000,  /* Limit of a call that does not block. */
+    CLIENT_PERSIST_MS = 10000 /* How long client_call() tries again: twice what
+                                 a new leader takes. */
 };
 
 /* What came back. */
@@ -50,13 +55,23 @@ MUST_USE int client_open(struct client **out);
 void client_close(struct client *client);
 
 /* Say whether the newest call went over a Unix socket, whose peer the
- * coordinator knows; before the first call, whether the next one will. */
+ * coordinator knows; before the first call, whether the next one will.  In a
+ * cluster: whether it would, whoever took it. */
 bool client_is_local(const struct client *client);
+
+/* Say whether several coordinators were named, of which any may come to lead.
+ */
+bool client_is_cluster(const struct client *client);
+
+/* Return a time between half of @most_ms and all of it, by chance: those who
+ * lost their coordinator together do not come back together. */
+uint64_t client_jitter_ms(uint64_t most_ms);
 
 /* Start a call, dropping one in progress.
  *
  * @path begins with "/gpu/"; @body is copied, NULL makes it a GET, else a
- * POST.  The call fails by itself after @limit_ms.
+ * POST.  The call fails by itself after @limit_ms.  Each endpoint is tried
+ * once; who wants more starts again.
  *
  * Errors:
  *   E_NOMEM  no memory.
@@ -87,7 +102,8 @@ void client_finish(struct client *client, struct client_answer *answer);
  * that its client has gone. */
 void client_drop(struct client *client);
 
-/* Make a whole call: client_start() and client_wait().  All failures are in
+/* Make a whole call: client_start() and client_wait().  What is worth another
+ * try is tried again for CLIENT_PERSIST_MS.  All failures are in
  * @answer->error. */
 void client_call(struct client *client,
                  const char *path,

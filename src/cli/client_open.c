@@ -120,5 +120,19 @@ void client_close(struct client *client)
 
 bool client_is_local(const struct client *client)
 {
-    return client->endpoints.items[client->endpoint].socket[0] != '\0';
+    const struct endpoints *places = &client->endpoints;
+    size_t i;
+
+    /* In a cluster the call may go to any of them. */
+    for (i = 0; places->is_cluster && i < places->count; i++) {
+        if (places->items[i].socket[0] == '\0') {
+            return false;
+        }
+    }
+    return places->items[client->endpoint].socket[0] != '\0';
+}
+
+bool client_is_cluster(const struct client *client)
+{
+    return client->endpoints.is_cluster;
 }

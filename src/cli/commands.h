@@ -52,6 +52,9 @@ int status_main(int argc, char **argv);
 /* Show why somebody waits. */
 int why_main(int argc, char **argv);
 
+/* Show the coordinators of a cluster. */
+int cluster_main(int argc, char **argv);
+
 /* What an operator does: pause, resume, drain, undrain, revoke, bypass. */
 int pause_main(int argc, char **argv);
 int resume_main(int argc, char **argv);

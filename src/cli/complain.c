@@ -18,6 +18,7 @@ static const char *advice(int error)
     case E_DRAINING:
         return "; 'gpucoord undrain' ends it";
     case E_RESTARTING:
+    case E_NO_LEADER:
         return "; try again";
     case E_FORBIDDEN:
         return "; use the coordinator's socket";

@@ -57,6 +57,7 @@ int endpoints_parse(const char *urls, struct endpoints *out)
     const char *url = urls;
 
     out->count = 0;
+    out->is_cluster = false;
     if (strcmp(urls, "off") == 0) {
         return E_OK;
     }
@@ -109,7 +110,9 @@ int endpoints_find(struct endpoints *out)
     int rc;
 
     if (urls != NULL && urls[0] != '\0') {
-        return endpoints_parse(urls, out);
+        rc = endpoints_parse(urls, out);
+        out->is_cluster = rc == E_OK && out->count > 1;
+        return rc;
     }
     buf_init(&places, 0);
     buf_text(&places, UNIX_PREFIX);
@@ -133,4 +136,11 @@ bool endpoints_are_off(void)
     const char *urls = getenv("GPUCOORD_URL");
 
     return urls != NULL && strcmp(urls, "off") == 0;
+}
+
+bool endpoints_are_several(void)
+{
+    const char *urls = getenv("GPUCOORD_URL");
+
+    return urls != NULL && strchr(urls, ',') != NULL;
 }

@@ -1,8 +1,8 @@
 /* endpoint.h - where a coordinator may be found.
  *
  * GPUCOORD_URL names it: `unix:///path`, `http://host:port`, several with
- * commas, tried in this order; `off` for none at all.  Without it the user's
- * own socket is tried, then the system's.
+ * commas, tried in this order, are the coordinators of one cluster; `off` for
+ * none at all.  Without it the user's own socket is tried, then the system's.
  */
 #ifndef GPUCOORD_CLI_ENDPOINT_H
 #define GPUCOORD_CLI_ENDPOINT_H
@@ -26,7 +26,8 @@ struct endpoint {
 
 struct endpoints {
     struct endpoint items[ENDPOINTS_MAX];
-    size_t count; /* 0 = off. */
+    size_t count;    /* 0 = off. */
+    bool is_cluster; /* Several were named: coordinators of one cluster. */
 };
 
 /* Read @urls, the value of GPUCOORD_URL, into @out.
@@ -45,5 +46,8 @@ MUST_USE int endpoints_find(struct endpoints *out);
 
 /* Say whether the user has switched the coordinator off. */
 bool endpoints_are_off(void);
+
+/* Say whether the user has named several coordinators. */
+bool endpoints_are_several(void);
 
 #endif

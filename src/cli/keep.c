@@ -12,8 +12,9 @@
 
 enum {
     MARGIN_MS_MAX = 1000,
-    RETRY_MS = 500,
-    RELEASE_MS = 3000,    /* The child has gone: nobody waits for long. */
+    RETRY_MS = 500,       /* At most, by chance. */
+    RELEASE_MS = 3000,    /* The child has gone: nobody waits for long, */
+    FAIL_OVER_MS = 10000, /*   but while another comes to lead. */
     KILL_AFTER_MS = 10000 /* From SIGTERM to SIGKILL. */
 };
 
@@ -185,7 +186,7 @@ static void try_later(struct keep *keep, const struct client_answer *answer)
     char left[HUMAN_SIZE];
     uint64_t now_ms = clock_boot_ms();
 
-    keep->next_at_ms = now_ms + RETRY_MS;
+    keep->next_at_ms = now_ms + client_jitter_ms(RETRY_MS);
     keep->watch_pid = watchable(keep); /* The next one knows of nobody. */
     if (!keep->said_away && keep->is_trusted) {
         say("cannot renew lease %" PRIu64 ": %s; trying again, it is good for "
@@ -354,14 +355,19 @@ static void arm(struct keep *keep)
     wake_at(keep->wake, at_ms);
 }
 
+static uint64_t release_ms(const struct keep *keep)
+{
+    return client_is_cluster(keep->client) ? FAIL_OVER_MS : RELEASE_MS;
+}
+
 static void release(struct keep *keep, struct client_answer *answer)
 {
     struct buf body;
 
     buf_init(&body, 0);
     api_write_lease(&body, keep->lease, keep->token);
-    client_call(keep->client, "/gpu/release", buf_string(&body), RELEASE_MS,
-                answer);
+    client_call(keep->client, "/gpu/release", buf_string(&body),
+                release_ms(keep), answer);
     buf_release(&body);
 }
 
@@ -374,7 +380,7 @@ static void renew_token(struct keep *keep)
     client_answer_init(&answer);
     buf_init(&body, 0);
     api_write_renew(&body, keep->lease, keep->token, 0);
-    client_call(keep->client, "/gpu/renew", buf_string(&body), RELEASE_MS,
+    client_call(keep->client, "/gpu/renew", buf_string(&body), release_ms(keep),
                 &answer);
     if (answer.error == E_OK && answer.said.token != 0) {
         keep->token = answer.said.token;

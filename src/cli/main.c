@@ -23,6 +23,7 @@ static const struct command {
     {"cancel", cancel_main, "withdraw a waiting request"},
     {"status", status_main, "show who holds and who waits"},
     {"why", why_main, "show why somebody waits"},
+    {"cluster", cluster_main, "show the coordinators of a cluster"},
     {"pause", pause_main, "ask a holder to pause until 'resume'"},
     {"resume", resume_main, "let a paused holder go on"},
     {"drain", drain_main, "admit and grant nothing new"},

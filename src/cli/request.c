@@ -120,7 +120,8 @@ static void print_shell(const struct api_answer *said)
 static bool may_retry(const struct api_request *request, int error)
 {
     return (request->fields & API_HAS_JOB) != 0 &&
-           (error == E_RESTARTING || error == E_UNREACHABLE);
+           (error == E_RESTARTING || error == E_NO_LEADER ||
+            error == E_UNREACHABLE);
 }
 
 /* Ask, again where the coordinator restarts meanwhile, and return the exit

@@ -40,7 +40,9 @@ struct job {
 static const struct args_option options[] = {
     ASK_OPTIONS(values),
     {"on-lost", ARGS_TEXT, offsetof(struct values, on_lost), "WHAT",
-     "continue (default), stop or term, if the lease is lost", 0},
+     "continue, stop or term, if the lease is lost; continue is the default "
+     "with one coordinator, term with several",
+     0},
     {"on-pause", ARGS_TEXT, offsetof(struct values, on_pause), "RUNGS",
      "how COMMAND gives way: checkpoint,term or other rungs; never (default)",
      0},
@@ -73,7 +75,8 @@ static int read_on_lost(const char *text, enum on_lost *out)
     };
     size_t i;
 
-    *out = ON_LOST_CONTINUE;
+    /* While the only coordinator is away nobody else is granted the GPU. */
+    *out = endpoints_are_several() ? ON_LOST_TERM : ON_LOST_CONTINUE;
     for (i = 0; text != NULL && i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(text, names[i]) == 0) {
             *out = (enum on_lost)i;

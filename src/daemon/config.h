@@ -123,6 +123,8 @@ struct config {
     size_t host_count;
     const char *store; /* Path of the SQLite file, or a database's URL. */
     struct config_redis redis;
+    const char *cluster_name;      /* Of this member; NULL = no cluster. */
+    const char *cluster_advertise; /* Where the others reach it; likewise. */
     struct config_gpus gpus;
     struct config_vram vram; /* For all devices; nothing is unset. */
     struct config_device *devices;
@@ -239,8 +241,9 @@ MUST_USE int config_parse_listen(const char *text,
 /* Make @next, just loaded, the successor of @now, which is in force.
  *
  * Classes keep the numbers they have in @now; one that @next does not name
- * stays as it is.  What only a start can change (listen, socket, store, gpus)
- * is taken over from @now.  Each such case is a warning in @report.
+ * stays as it is.  What only a start can change (listen, socket, store,
+ * cluster, gpus) is taken over from @now.  Each such case is a warning in
+ * @report.
  *
  * Errors:
  *   E_INVALID  old and new classes together are more than CORE_CLASSES_MAX.

@@ -225,6 +225,7 @@ static void check_verify(struct config_loader *loader)
 
 void config_check(struct config_loader *loader)
 {
+    config_check_cluster(loader);
     const struct config *config = loader->config;
     uint32_t most;
 

@@ -8,6 +8,7 @@ static const struct {
     const char *title;
 } levels[] = {
     {"", "At the top"},
+    {"cluster", "cluster: this member, among coordinators of the same GPUs"},
     {"defaults", "defaults"},
     {"limits", "limits"},
     {"devices.*", "devices: one GPU, by its index or UUID"},
@@ -34,9 +35,8 @@ static const char where[] =
     "twice, wrong units, values out of\nrange, and what only a later version "
     "supports. On SIGHUP the file is read again; with a\nmistake in it the "
     "coordinator keeps the configuration that it has. `listen`, `socket`,\n"
-    "`store`, `redis`, `gpus`, and classes that are taken away, change at the "
-    "next "
-    "start only.\n";
+    "`store`, `redis`, `cluster`, `gpus`, and classes that are taken away, "
+    "change at the next\nstart only.\n";
 
 static const char fixed[] =
     "Unset fields of a request come from its service, then its class, then "

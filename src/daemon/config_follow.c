@@ -110,6 +110,9 @@ int config_follow(struct config *next,
     keep_text(&loader, &next->socket, now->socket, "socket");
     keep_text(&loader, &next->store, now->store, "store");
     keep_redis(&loader, now);
+    keep_text(&loader, &next->cluster_name, now->cluster_name, "cluster.name");
+    keep_text(&loader, &next->cluster_advertise, now->cluster_advertise,
+              "cluster.advertise");
     keep_gpus(&loader, now);
     if (next->host_ram_reserve_mib != now->host_ram_reserve_mib) {
         config_warning(report, NULL,

@@ -60,9 +60,21 @@ const struct config_key config_keys[] = {
              "'channel:{service}:control', ack_channel: "
              "'channel:{service}:ack'}"},
     {.path = "cluster",
-     .type = CONFIG_LATER,
+     .type = CONFIG_GROUP,
+     .help = "several coordinators of the GPUs of this host, of which one "
+             "leads; needs a store in PostgreSQL"},
+    {.path = "cluster.name",
+     .type = CONFIG_SHAPE,
      .standard = "null",
-     .help = "several coordinators of the same GPUs"},
+     .text = config_read_member,
+     .help = "name of this member, other than those of the others: 1 to 64 of "
+             "A-Z a-z 0-9 . _ -; null: no cluster"},
+    {.path = "cluster.advertise",
+     .type = CONFIG_SHAPE,
+     .standard = "null",
+     .text = config_read_advertise,
+     .help = "where the other members reach this one: unix:///path or "
+             "http://127.0.0.1:port; null: its Unix socket"},
     {.path = "gpus",
      .type = CONFIG_SHAPE,
      .standard = "auto",

@@ -4,6 +4,7 @@
  * config_tree.c   the walk: unknown and doubled keys, wrong shapes
  * config_value.c  one value: numbers with units, words, texts
  * config_shape.c  the keys whose value is neither number nor word
+ * config_cluster.c  the cluster's among them
  * config_gpus.c   the one among them with the most shapes
  * config_processes.c  which processes are a service's
  * config_ladder.c  ladders, commands and signals of a service
@@ -215,6 +216,18 @@ bool config_read_store(struct config_loader *loader,
                        struct config *config,
                        struct buf *why);
 
+/* Read `cluster.name`: a name as that of a service. */
+bool config_read_member(struct config_loader *loader,
+                        const char *text,
+                        struct config *config,
+                        struct buf *why);
+
+/* Read `cluster.advertise`: an address on this host. */
+bool config_read_advertise(struct config_loader *loader,
+                           const char *text,
+                           struct config *config,
+                           struct buf *why);
+
 /* Refuse a scalar as `hosts`, which is a list. */
 bool config_read_hosts(struct config_loader *loader,
                        const char *text,
@@ -284,6 +297,11 @@ void config_read_channels(struct config_loader *loader,
 /* Judge the ladders once all is read, fill in their deadlines, and number
  * them. */
 void config_check_ladders(struct config_loader *loader);
+
+/* ---- config_cluster.c --------------------------------------------------- */
+
+/* Judge `cluster`, and fill in where others reach this member. */
+void config_check_cluster(struct config_loader *loader);
 
 /* ---- config_shape.c ---------------------------------------------------- */
 

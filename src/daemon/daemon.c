@@ -3,8 +3,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/leader.h"
 #include "control/watch.h"
 #include "daemon/acting.h"
+#include "daemon/answer.h"
 #include "daemon/census.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
@@ -30,10 +32,12 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     STARTUP_HOLD_MS = 1000, /* Waiters and streams come back meanwhile. */
     EFFECTS_MAX = 256,
+    RETRY_AFTER_MS = 1000,
     LEAVE_MS = 900 /* A hand-over takes less than a second. */
 };
 
@@ -105,6 +109,9 @@ static void on_failure(void *arg)
 {
     struct daemon *daemon = arg;
 
+    if (daemon->leader != NULL && store_state(daemon->store) == E_NO_LEADER) {
+        leader_doubt(daemon->leader);
+    }
     daemon->has_failed = true;
     loop_stop(daemon->loop);
 }
@@ -114,9 +121,26 @@ static const struct driver_hooks driver_hooks = {on_message, on_deliver,
 
 /* ---- The server's ------------------------------------------------------- */
 
+/* Say whether @path is about this coordinator, whoever leads. */
+static bool is_about_self(const char *path)
+{
+    return strcmp(path, "/healthz") == 0 || strcmp(path, "/metrics") == 0 ||
+           strcmp(path, "/gpu/cluster") == 0;
+}
+
+/* One that has been stopped for a while may be asked before it has seen what
+ * time it is: another may lead, and have granted what is still held here. */
 static void on_request(void *arg, const struct http_request *request)
 {
-    routes_dispatch(arg, request);
+    struct daemon *daemon = arg;
+
+    if (daemon->leader != NULL && !leader_is_valid(daemon->leader) &&
+        !is_about_self(request->path)) {
+        answer_later(daemon, request->conn, E_NO_LEADER,
+                     "this coordinator does not lead any more", RETRY_AFTER_MS);
+        return;
+    }
+    routes_dispatch(daemon, request);
 }
 
 static void on_close(void *arg, uint64_t conn)
@@ -190,7 +214,10 @@ int daemon_create(struct config *config, struct daemon **out)
 /* Answer and end all that wait on a connection. */
 static void end_parked(struct daemon *daemon)
 {
-    waiters_refuse_all(daemon, E_RESTARTING);
+    bool is_deposed =
+        daemon->leader != NULL && !leader_is_valid(daemon->leader);
+
+    waiters_refuse_all(daemon, is_deposed ? E_NO_LEADER : E_RESTARTING);
     control_close_all(daemon);
     events_close_all(daemon);
     look_end_all(daemon);
@@ -202,6 +229,9 @@ void daemon_destroy(struct daemon *daemon)
         return;
     }
     end_parked(daemon); /* Nobody is left but after a failure. */
+    if (daemon->leader != NULL) {
+        leader_detach(daemon->leader);
+    }
     /* The last commits still call the driver, and it the server. */
     if (daemon->driver != NULL) {
         driver_finish(daemon->driver);
@@ -255,7 +285,8 @@ int daemon_open_server(struct daemon *daemon)
                                      (const char *const *)daemon->config->hosts,
                                  .host_count = daemon->config->host_count,
                                  .handler = &http_handler,
-                                 .arg = daemon};
+                                 .arg = daemon,
+                                 .believes_relays = daemon->leader != NULL};
 
     return http_server_create(loop_base(daemon->loop), &config, &daemon->http);
 }
@@ -287,6 +318,29 @@ void daemon_leave(struct daemon *daemon)
     }
     end_parked(daemon);
     http_drain(daemon->http);
+}
+
+/* ---- Leading ------------------------------------------------------------ */
+
+static void on_leader_change(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (leader_look(daemon->leader)->role == LEADER_LOST) {
+        daemon_leave(daemon);
+        /* Who waits for a commit is told, and the loop left. */
+        store_abandon(daemon->store);
+    }
+}
+
+static const struct leader_handler leader_handler = {on_leader_change};
+
+int daemon_watch_leader(struct daemon *daemon)
+{
+    return daemon->leader == NULL
+               ? E_OK
+               : leader_attach(daemon->leader, loop_base(daemon->loop),
+                               &leader_handler, daemon);
 }
 
 /* ---- Reading the configuration again ------------------------------------ */

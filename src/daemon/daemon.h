@@ -24,6 +24,7 @@ struct driver;
 struct event;
 struct events;
 struct http_server;
+struct leader;
 struct loop;
 struct names;
 struct observed;
@@ -42,6 +43,7 @@ struct daemon {
     /* Put what the command line says over a configuration just read. */
     void (*override)(void *arg, struct config *config);
     void *override_arg;
+    struct leader *leader; /* Borrowed; NULL = it is in no cluster. */
     struct loop *loop;
     struct store *store;
     struct names *names;
@@ -95,6 +97,14 @@ MUST_USE int daemon_open_driver(struct daemon *daemon);
  *   E_NOMEM  no memory.
  */
 MUST_USE int daemon_open_server(struct daemon *daemon);
+
+/* In a cluster: serve as long as this one leads, and no longer.  The daemon's
+ * leader is let go of by daemon_destroy().
+ *
+ * Errors:
+ *   E_NOMEM  no memory.
+ */
+MUST_USE int daemon_watch_leader(struct daemon *daemon);
 
 /* Return the wall time of an instant of core time, for display. */
 uint64_t daemon_wall_ms(const struct daemon *daemon, uint64_t at_ms);

@@ -2,10 +2,12 @@
 #include "daemon/metrics.h"
 
 #include "base/clock.h"
+#include "cluster/leader.h"
 #include "core/lease.h"
 #include "daemon/acting.h"
 #include "daemon/answer.h"
 #include "daemon/census.h"
+#include "daemon/cluster.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
@@ -279,5 +281,8 @@ void metrics_handle(struct daemon *daemon,
     write_prevented(daemon, body);
     write_daemon(daemon, body);
     redis_write_metrics(daemon, body);
+    if (daemon->leader != NULL) {
+        cluster_write_metrics(leader_look(daemon->leader), body);
+    }
     answer_text(daemon, request->conn, "text/plain; version=0.0.4", body);
 }

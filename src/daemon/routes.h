@@ -35,6 +35,11 @@ void routes_dispatch(struct daemon *daemon, const struct http_request *request);
 
 /* The handlers, by file: */
 
+/* cluster.c */
+void cluster_handle(struct daemon *daemon,
+                    const struct http_request *request,
+                    const char *last);
+
 /* request.c */
 void request_handle(struct daemon *daemon,
                     const struct http_request *request,

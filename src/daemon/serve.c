@@ -1,18 +1,21 @@
 #include "daemon/serve.h"
 
 #include "base/log.h"
+#include "cluster/leader.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/follow.h"
 #include "daemon/gpus.h"
+#include "daemon/gpus_lock.h"
 #include "daemon/loop.h"
-#include "daemon/port_owner.h"
+#include "daemon/member.h"
 #include "daemon/redis.h"
 #include "daemon/screen.h"
-#include "daemon/serve_options.h"
+#include "daemon/serve_listen.h"
+#include "daemon/serve_order.h"
 #include "daemon/watching.h"
 #include "device/device.h"
 #include "device/gpulock.h"
-#include "http/http.h"
 #include "store/store.h"
 
 #ifdef HAVE_SYSTEMD
@@ -27,8 +30,7 @@
 enum {
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
-    SOCKET_MODE = 0660,
-    ADDRESS_SIZE = 80
+    FAILED_PAUSE_MS = 5000 /* Before one that could not lead tries again. */
 };
 
 /* What a coordinator has taken, apart from its daemon. */
@@ -39,81 +41,6 @@ struct places {
 
 /* ---- Starting ----------------------------------------------------------- */
 
-/* Write the path of the file that is meant to @path, "" where there is none.
- * One that there was no memory to name must not count as none. */
-static int find_path(const char *named, struct buf *path)
-{
-    int rc = E_OK;
-
-    if (named == NULL) {
-        rc = config_find_path(path);
-    } else {
-        buf_text(path, named);
-    }
-    if (rc == E_NOT_FOUND) {
-        buf_clear(path);
-        rc = E_OK;
-    }
-    return rc == E_OK ? buf_error(path) : rc;
-}
-
-/* Read the configuration file that is meant; *@path becomes "" where there is
- * none. */
-static int config_read(const char *named, struct buf *path, struct config **out)
-{
-    struct config_report report;
-    struct config *config = calloc(1, sizeof(*config));
-    struct buf text;
-    int rc;
-
-    if (config == NULL) {
-        return E_NOMEM;
-    }
-    rc = find_path(named, path);
-    if (rc != E_OK) {
-        free(config);
-        return rc;
-    }
-    rc =
-        config_load(path->size == 0 ? NULL : buf_string(path), config, &report);
-    buf_init(&text, 0);
-    config_report_print(&report, buf_string(path), &text);
-    (void)fputs(buf_string(&text), stderr);
-    buf_release(&text);
-    config_report_release(&report);
-    if (rc != E_OK) {
-        free(config);
-        return rc;
-    }
-    *out = config;
-    return E_OK;
-}
-
-/* Return the directory of the locks that keep a second coordinator off the
- * GPUs: it must be the same for everybody on this machine. */
-static const char *lock_dir(void)
-{
-    return access("/run/lock", W_OK) == 0 ? "/run/lock" : "/tmp";
-}
-
-/* Lock the GPUs.  Declared ones have no identity to lock. */
-static int
-lock_gpus(const struct daemon *daemon, struct gpulock **out, struct buf *why)
-{
-    const char *uuids[CORE_DEVICES_MAX];
-    uint32_t count = device_count(daemon->devices);
-    uint32_t i;
-
-    if (device_kind(daemon->devices) == DEVICE_DECLARED) {
-        return E_OK;
-    }
-    for (i = 0; i < count; i++) {
-        uuids[i] = gpus_uuid(daemon, i);
-    }
-    return gpulock_take(lock_dir(), uuids, count, daemon->config->socket, out,
-                        why);
-}
-
 static int open_devices(struct daemon *daemon, struct gpulock **lock)
 {
     struct buf why;
@@ -121,8 +48,9 @@ static int open_devices(struct daemon *daemon, struct gpulock **lock)
 
     buf_init(&why, 0);
     rc = gpus_open(daemon, &why);
-    if (rc == E_OK) {
-        rc = lock_gpus(daemon, lock, &why);
+    /* A member of a cluster has locked them already. */
+    if (rc == E_OK && daemon->leader == NULL) {
+        rc = gpus_lock(daemon->config, daemon->devices, lock, &why);
     }
     if (rc != E_OK) {
         log_error("no gpu to coordinate: %s", buf_string(&why));
@@ -135,18 +63,31 @@ static int open_devices(struct daemon *daemon, struct gpulock **lock)
     return rc;
 }
 
+/* See that the leadership is still ours after what took its time. */
+static int renew(const struct daemon *daemon)
+{
+    int rc = daemon->leader == NULL ? E_OK : leader_renew_now(daemon->leader);
+
+    return rc == E_STORE ? E_OK : rc; /* The fence has the last word. */
+}
+
 static int open_store(struct daemon *daemon, bool moves_aside)
 {
     struct store_options options = {.loop = loop_base(daemon->loop),
                                     .moves_aside = moves_aside};
+    struct store_fence fence;
     char message[STORE_MESSAGE_SIZE];
     struct buf url;
     int rc;
 
-    buf_init(&url, 0);
-    if (!config_is_database(daemon->config->store)) {
-        buf_text(&url, "sqlite:");
+    if (daemon->leader != NULL) {
+        const struct leader_view *view = leader_look(daemon->leader);
+
+        fence = (struct store_fence){view->timeline, view->epoch};
+        options.fence = &fence;
     }
+    buf_init(&url, 0);
+    buf_text(&url, config_is_database(daemon->config->store) ? "" : "sqlite:");
     buf_text(&url, daemon->config->store);
     rc = buf_error(&url);
     if (rc == E_OK) {
@@ -160,50 +101,23 @@ static int open_store(struct daemon *daemon, bool moves_aside)
     return rc;
 }
 
-/* Listen on TCP where that is configured.  A taken port is said, with its
- * owner, and the Unix socket goes on serving. */
-static void listen_tcp(struct daemon *daemon, uint16_t *port)
-{
-    const struct config *config = daemon->config;
-    bool is_ipv6;
-    char address[ADDRESS_SIZE + 10];
-    int rc;
-
-    *port = 0;
-    if (config->listen_host == NULL) {
-        return;
-    }
-    is_ipv6 = strchr(config->listen_host, ':') != NULL;
-    (void)snprintf(address, sizeof(address), is_ipv6 ? "[%s]:%u" : "%s:%u",
-                   config->listen_host, config->listen_port);
-    rc = http_listen_tcp(daemon->http, address, port);
-    if (rc == E_BUSY) {
-        port_owner_log((uint16_t)config->listen_port);
-    }
-    if (rc != E_OK) {
-        log_error("serving the Unix socket only");
-    }
-}
-
 static int
 open_all(struct daemon *daemon, bool moves_aside, struct places *places)
 {
     int rc = open_devices(daemon, &places->lock);
 
+    rc = rc != E_OK ? rc : renew(daemon);
     rc = rc != E_OK ? rc : open_store(daemon, moves_aside);
     rc = rc != E_OK ? rc : daemon_open_driver(daemon);
+    rc = rc != E_OK ? rc : renew(daemon);
     if (rc == E_OK) {
         watching_restore(daemon);
     }
     rc = rc != E_OK ? rc : redis_open(daemon);
     rc = rc != E_OK ? rc : daemon_open_server(daemon);
-    rc = rc != E_OK ? rc
-                    : http_listen_unix(daemon->http, daemon->config->socket,
-                                       SOCKET_MODE);
-    if (rc == E_OK) {
-        listen_tcp(daemon, &places->port);
-    }
-    return rc;
+    return rc != E_OK
+               ? rc
+               : serve_listen(daemon->config, daemon->http, &places->port);
 }
 
 static void notify_ready(void)
@@ -221,54 +135,134 @@ static int fail_without_memory(void)
     return EXIT_FAILED;
 }
 
+/* Serve with @daemon, taken, until it is told to end, or fails. */
 static int serve(struct daemon *daemon, const struct serve_options *options)
 {
     struct places places = {0};
     int rc = open_all(daemon, options->moves_aside, &places);
-    int status = rc == E_NOMEM ? fail_without_memory() : EXIT_FAILED;
 
+    rc = rc != E_OK ? rc : daemon_watch_leader(daemon);
     if (rc == E_OK) {
         screen_print(daemon, places.port);
         notify_ready();
         loop_run(daemon->loop);
-        status = daemon->has_failed ? EXIT_FAILED : 0;
+        rc = daemon->has_failed ? E_STORE : E_OK;
     }
     daemon_destroy(daemon);
     gpulock_release(places.lock);
-    return status;
+    return rc;
+}
+
+/* Make a daemon of @config, taken, and serve; @leader = NULL outside a
+ * cluster. */
+static int serve_config(struct serve_order *order,
+                        struct config *config,
+                        struct leader *leader)
+{
+    struct daemon *daemon;
+    int rc = daemon_create(config, &daemon);
+
+    if (rc != E_OK) {
+        return rc;
+    }
+    daemon->config_path =
+        order->path.size == 0 ? NULL : buf_string(&order->path);
+    daemon->override = serve_options_override;
+    daemon->override_arg = &order->options;
+    daemon->leader = leader;
+    return serve(daemon, &order->options);
+}
+
+/* ---- In a cluster ------------------------------------------------------- */
+
+/* Lead, and say in @goes_on whether to follow from then on: after another was
+ * elected, and where the queue could not be opened, which another may be able
+ * to do. */
+static void lead(struct serve_order *order,
+                 const struct config *first,
+                 struct leader *leader,
+                 bool *goes_on)
+{
+    struct config *config;
+    int rc = serve_order_again(order, first, &config);
+    bool is_lost;
+
+    rc = rc != E_OK ? rc : serve_config(order, config, leader);
+    leader_detach(leader);
+    is_lost = leader_look(leader)->role == LEADER_LOST;
+    *goes_on = rc != E_OK || is_lost;
+    if (!*goes_on) {
+        return; /* It was told to end. */
+    }
+    if (!is_lost) {
+        log_error("cannot lead: %s; another may try", err_text(rc));
+        leader_resign(leader);
+    }
+    leader_follow(leader, is_lost ? 0 : FAILED_PAUSE_MS);
+}
+
+/* Follow and lead by turns, as @config says; it stays the caller's. */
+static int serve_cluster(struct serve_order *order, const struct config *config)
+{
+    enum follow_end end = FOLLOW_LEAVES;
+    struct member *member = NULL;
+    bool goes_on = true;
+    int rc = member_open(config, &member);
+
+    if (rc == E_OK) {
+        notify_ready();
+    }
+    while (rc == E_OK && goes_on) {
+        rc = follow_run(config, member_leader(member), &end);
+        goes_on = rc == E_OK && end == FOLLOW_LEADS;
+        if (goes_on) {
+            lead(order, config, member_leader(member), &goes_on);
+        }
+    }
+    member_close(member);
+    return rc;
+}
+
+/* ---- The command -------------------------------------------------------- */
+
+static int serve_as_ordered(struct serve_order *order)
+{
+    struct config *config;
+    int rc = serve_order_read(order, &config);
+
+    if (rc == E_NOMEM) {
+        return fail_without_memory();
+    }
+    if (rc != E_OK) {
+        return EXIT_USAGE;
+    }
+    if (config->cluster_name == NULL) {
+        rc = serve_config(order, config, NULL);
+    } else {
+        rc = serve_cluster(order, config);
+        config_release(config);
+        free(config);
+    }
+    if (rc == E_NOMEM) {
+        return fail_without_memory();
+    }
+    return rc == E_OK ? 0 : EXIT_FAILED;
 }
 
 int serve_main(int argc, char **argv)
 {
-    struct serve_options options = {0};
-    struct config *config;
-    struct daemon *daemon;
-    struct buf path;
+    struct serve_order order = {0};
     bool is_done;
-    int status = EXIT_USAGE;
-    int rc;
+    int status = 0;
 
-    if (serve_options_read(argc, argv, &options, &is_done) != E_OK) {
+    if (serve_options_read(argc, argv, &order.options, &is_done) != E_OK) {
         return EXIT_USAGE;
     }
-    if (is_done) {
-        return 0;
+    if (!is_done) {
+        buf_init(&order.path, 0);
+        buf_init(&order.good, 0);
+        status = serve_as_ordered(&order);
+        serve_order_release(&order);
     }
-    buf_init(&path, 0);
-    rc = config_read(options.config, &path, &config);
-    if (rc == E_OK) {
-        serve_options_override(&options, config);
-        rc = daemon_create(config, &daemon);
-        if (rc == E_OK) {
-            daemon->config_path = path.size == 0 ? NULL : buf_string(&path);
-            daemon->override = serve_options_override;
-            daemon->override_arg = &options;
-            status = serve(daemon, &options);
-        }
-    }
-    if (rc == E_NOMEM) {
-        status = fail_without_memory();
-    }
-    buf_release(&path);
     return status;
 }

@@ -164,6 +164,17 @@ void conn_end(struct conn *conn, enum conn_notice notice)
     conn_move(conn, CONN_GONE);
 }
 
+int conn_take(struct conn *conn)
+{
+    int fd = event_get_fd(&conn->event);
+
+    (void)event_del(&conn->event);
+    buf_release(&conn->out);
+    conn->notice = NOTICE_NONE;
+    conn_move(conn, CONN_GONE);
+    return fd;
+}
+
 struct conn *conn_find(const struct http_server *server, uint64_t id)
 {
     struct conn *conn = idmap_find(&server->ids, 0, id);

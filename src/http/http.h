@@ -50,7 +50,8 @@ struct http_request {
     size_t header_count;
     const char *body; /* Not terminated; never NULL. */
     size_t body_size; /* Bytes. */
-    bool is_unix;     /* Came over the Unix socket: the next three are set. */
+    bool is_unix;     /* Came over the Unix socket, also that of who relays it:
+                       * the next three are set. */
     pid_t pid;        /* Of the peer when it connected; else 0. */
     uid_t uid;
     gid_t gid;
@@ -115,7 +116,13 @@ struct http_config {
     size_t host_count;
     const struct http_handler *handler; /* Borrowed, likewise. */
     void *arg;                          /* Given to the handler. */
+    /* Believe HTTP_PEER_HEADER from Unix peers of our own user, or of root:
+     * they relay for others. */
+    bool believes_relays;
 };
+
+/* Who has made the call that is relayed: "unix PID UID GID" or "tcp". */
+#define HTTP_PEER_HEADER "Gpucoord-Peer"
 
 /* Create a server that listens nowhere yet, returned to the caller in @out.
  * @base is borrowed until the server is destroyed.
@@ -243,6 +250,16 @@ void http_stream_drop(struct http_server *server, uint64_t conn);
  * held after the reply, any other at once.  Nothing is told; a connection that
  * is gone already is fine. */
 void http_close(struct http_server *server, uint64_t conn);
+
+/* Take the connection of a parked request out of the server: *@fd, its socket,
+ * is the caller's from now on, does not block, and is the caller's to close.
+ * Nothing is told.  What the client has sent ahead of the answer is dropped.
+ *
+ * Errors:
+ *   E_NOT_FOUND  the connection is gone.
+ *   E_STATE      no request of it waits for an answer.
+ */
+MUST_USE int http_take(struct http_server *server, uint64_t conn, int *fd);
 
 /* Stop listening and close idle connections; those with a request get their
  * answer first, with "Connection: close".  Streams and parked requests are the

@@ -5,10 +5,13 @@
 #include "http/problem.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Give the parser back unless something is kept in it.  Not while the handler
  * looks at a request: that is in it. */
@@ -36,16 +39,71 @@ void input_refuse(struct conn *conn, int code)
     reply_refuse(conn, &problem);
 }
 
+/* Read a number of HTTP_PEER_HEADER at *@at, and move on; false where there is
+ * none. */
+static bool read_number(const char **at, unsigned long *out)
+{
+    char *end;
+
+    if (**at != ' ' || isdigit((unsigned char)(*at)[1]) == 0) {
+        return false;
+    }
+    errno = 0;
+    *out = strtoul(*at + 1, &end, 10);
+    *at = end;
+    return errno == 0 && *out <= UINT32_MAX;
+}
+
+/* Who relays a request says who made it.  What cannot be read is from nobody
+ * we know. */
+static void read_peer(const char *text, struct http_request *request)
+{
+    static const char unix_word[] = "unix";
+    unsigned long pid;
+    unsigned long uid;
+    unsigned long gid;
+    const char *at = text + sizeof unix_word - 1;
+
+    request->is_unix = false;
+    request->pid = 0;
+    request->uid = 0;
+    request->gid = 0;
+    if (strncmp(text, unix_word, sizeof unix_word - 1) != 0 ||
+        !read_number(&at, &pid) || !read_number(&at, &uid) ||
+        !read_number(&at, &gid) || *at != '\0') {
+        return;
+    }
+    request->is_unix = true;
+    request->pid = (pid_t)pid;
+    request->uid = (uid_t)uid;
+    request->gid = (gid_t)gid;
+}
+
+/* Fill in who has made @request. */
+static void name_peer(const struct conn *conn, struct http_request *request)
+{
+    const char *relayed = NULL;
+
+    request->is_unix = conn->is_unix;
+    request->pid = conn->pid;
+    request->uid = conn->uid;
+    request->gid = conn->gid;
+    if (conn->server->config.believes_relays && conn->is_unix &&
+        (conn->uid == geteuid() || conn->uid == 0)) {
+        relayed = http_header_find(request, HTTP_PEER_HEADER);
+    }
+    if (relayed != NULL) {
+        read_peer(relayed, request);
+    }
+}
+
 /* Hand over the request in the parser, which is whole. */
 static void deliver(struct conn *conn, struct http_request *request)
 {
     struct http_server *server = conn->server;
 
     request->conn = conn->id;
-    request->is_unix = conn->is_unix;
-    request->pid = conn->pid;
-    request->uid = conn->uid;
-    request->gid = conn->gid;
+    name_peer(conn, request);
     conn->keeps_alive = conn->parser->keeps_alive;
     conn->wants_head = strcmp(request->method, "HEAD") == 0;
     conn_move(conn, CONN_PARKED);

@@ -210,6 +210,17 @@ int http_reply(struct http_server *server,
     return rc != E_OK ? rc : write_reply(found, response, CONN_REPLYING);
 }
 
+int http_take(struct http_server *server, uint64_t conn, int *fd)
+{
+    struct conn *found;
+    int rc = reply_find(server, conn, &found);
+
+    if (rc == E_OK) {
+        *fd = conn_take(found);
+    }
+    return rc;
+}
+
 /* Write @problem and what its reply needs to @body and @response; the headers
  * go to @headers. */
 static void problem_response(const struct http_problem *problem,

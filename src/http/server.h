@@ -149,6 +149,9 @@ struct conn *conn_find(const struct http_server *server, uint64_t id);
 /* Tell what is to be told of @conn, which is GONE, and free it. */
 void conn_reap(struct conn *conn);
 
+/* Forget @conn without closing its socket, which is returned to the caller. */
+int conn_take(struct conn *conn);
+
 /* Free @conn and close its socket, telling nobody. */
 void conn_destroy(struct conn *conn);
 

@@ -37,6 +37,7 @@ struct store_ops {
     int (*raise_numbers)(struct store *store, uint64_t end);
     void (*ask_numbers)(struct store *store, uint64_t end);
     int (*hold_ms)(struct store *store, uint64_t longest_ms, uint64_t *hold_ms);
+    void (*abandon)(struct store *store);
     const char *(*why)(const struct store *store);
     void (*close)(struct store *store);
 };

@@ -165,6 +165,15 @@ static const char *pg_why(const struct store *base)
     return store->why[0] == '\0' ? NULL : store->why;
 }
 
+static void pg_abandon(struct store *base)
+{
+    struct pg_store *store = store_of(base);
+
+    if (!store->is_alone) {
+        pg_link_abandon(store);
+    }
+}
+
 static void pg_close(struct store *base)
 {
     struct pg_store *store = store_of(base);
@@ -185,5 +194,6 @@ const struct store_ops pg_store_ops = {
     .ask_numbers = pg_ask_numbers,
     .hold_ms = pg_store_hold_ms,
     .why = pg_why,
+    .abandon = pg_abandon,
     .close = pg_close,
 };

@@ -159,6 +159,13 @@ static void depose(struct pg_store *store, const char *why)
     finish_all(store, E_NO_LEADER);
 }
 
+void pg_link_abandon(struct pg_store *store)
+{
+    if (store->phase != PG_DEPOSED) {
+        depose(store, "its time to lead is over");
+    }
+}
+
 void pg_link_fail(struct pg_store *store, const PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);

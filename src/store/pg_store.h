@@ -105,6 +105,9 @@ struct pg_entry *pg_link_entry(struct pg_store *store);
  * the store is deposed. */
 void pg_link_drain(struct pg_store *store, uint64_t wait_ms);
 
+/* Send nothing more, and fail what is pending: another may have the store. */
+void pg_link_abandon(struct pg_store *store);
+
 /* Forget who waits for what is pending with the argument @arg. */
 void pg_link_forget(struct pg_store *store, const void *arg);
 

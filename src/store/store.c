@@ -176,6 +176,13 @@ void store_watch(struct store *store, void (*changed)(void *arg), void *arg)
     store->changed_arg = arg;
 }
 
+void store_abandon(struct store *store)
+{
+    if (store->ops->abandon != NULL) {
+        store->ops->abandon(store);
+    }
+}
+
 const char *store_why(const struct store *store)
 {
     return store->ops->why == NULL ? NULL : store->ops->why(store);

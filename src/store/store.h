@@ -226,6 +226,11 @@ store_hold_ms(struct store *store, uint64_t longest_ms, uint64_t *hold_ms);
  * become another by itself. */
 void store_watch(struct store *store, void (*changed)(void *arg), void *arg);
 
+/* The leadership under which a store was opened has ended: what is not stored
+ * fails with E_NO_LEADER, and nothing more is written.  Without a fence nothing
+ * happens. */
+void store_abandon(struct store *store);
+
 /* Return what store_state() stands for, in words for people, valid until the
  * next call; NULL where there is nothing to add. */
 const char *store_why(const struct store *store);

@@ -40,7 +40,8 @@ def is_available():
 class Postgres:
     """A server; its data stay over stop() and start()."""
 
-    def __init__(self):
+    def __init__(self, listen=()):
+        """Make its data; @listen are IPv4 addresses where it listens, too."""
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="gpucoord-pg-"))
         self.data = self.home / "data"
         self.log = self.home / "log"
@@ -54,15 +55,23 @@ class Postgres:
         # Renewals and batches are many and small.
         with open(self.data / "postgresql.conf", "a",
                   encoding="utf-8") as conf:
-            conf.write(f"listen_addresses = ''\n"
+            conf.write(f"listen_addresses = '{','.join(listen)}'\n"
                        f"unix_socket_directories = '{self.home}'\n"
                        "max_connections = 50\n"
                        "shared_buffers = 16MB\n")
+        with open(self.data / "pg_hba.conf", "a", encoding="utf-8") as hba:
+            hba.writelines(f"host all all {address}/24 trust\n"
+                           for address in listen)
 
     @property
     def url(self):
         """Where coordinators keep their queue."""
-        return f"postgresql:///{OWNER}?host={self.home}&user={OWNER}"
+        return self.url_at(self.home)
+
+    @staticmethod
+    def url_at(host):
+        """The same, reached at @host: a directory, or an address."""
+        return f"postgresql:///{OWNER}?host={host}&user={OWNER}"
 
     def _as_owner(self, arguments):
         if os.geteuid() == 0:

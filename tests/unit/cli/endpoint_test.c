@@ -75,6 +75,8 @@ static void the_users_socket_goes_before_the_systems(void **state)
                         "/run/user/7/gpucoord/gpucoord.sock");
     assert_string_equal(found.items[1].socket, "/run/gpucoord/gpucoord.sock");
     assert_false(endpoints_are_off());
+    assert_false(found.is_cluster); /* Two places for one coordinator. */
+    assert_false(endpoints_are_several());
     assert_int_equal(set("RUNTIME_DIRECTORY", NULL), 0);
 }
 
@@ -97,6 +99,11 @@ static void the_environment_rules(void **state)
     assert_int_equal(set("GPUCOORD_URL", "http://a"), 0);
     assert_int_equal(endpoints_find(&found), E_OK);
     assert_int_equal(found.count, 1);
+    assert_false(found.is_cluster);
+    assert_int_equal(set("GPUCOORD_URL", "http://a,http://b"), 0);
+    assert_int_equal(endpoints_find(&found), E_OK);
+    assert_true(found.is_cluster);
+    assert_true(endpoints_are_several());
     assert_int_equal(set("GPUCOORD_URL", "off"), 0);
     assert_true(endpoints_are_off());
 }

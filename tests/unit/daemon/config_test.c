@@ -252,16 +252,52 @@ static void amd_cards_are_named_in_two_ways(void **state)
 static void keys_of_later_versions_are_refused(void **state)
 {
     (void)state;
-    refuse("# Line 1\n"
-           "cluster: {name: a}\n"
-           "mode: dream\n"
+    refuse("mode: dream\n"
            "auth: {token: x}\n"
            "services:\n"
            "  s: {restart: [a, b], signals: null, engine: x}\n",
-           "f:2:10: 'cluster' is not supported by this version\n"
-           "f:3:7: 'mode': 'dream' is not enforce or observe\n"
-           "f:4:7: 'auth' is not supported by this version\n"
-           "f:6:47: 'services.s.engine' is not supported by this version\n");
+           "f:1:7: 'mode': 'dream' is not enforce or observe\n"
+           "f:2:7: 'auth' is not supported by this version\n"
+           "f:4:47: 'services.s.engine' is not supported by this version\n");
+}
+
+static void
+a_member_is_reached_at_its_socket_unless_it_says_otherwise(void **state)
+{
+    struct config config;
+
+    (void)state;
+    load_quiet("store: postgresql:///gpus\nsocket: /run/a/a.sock\n"
+               "cluster: {name: a}\n",
+               &config);
+    assert_string_equal(config.cluster_name, "a");
+    assert_string_equal(config.cluster_advertise, "unix:///run/a/a.sock");
+    config_release(&config);
+    load_quiet("store: postgresql:///gpus\n"
+               "cluster: {name: b, advertise: 'http://127.0.0.1:4781'}\n",
+               &config);
+    assert_string_equal(config.cluster_advertise, "http://127.0.0.1:4781");
+    config_release(&config);
+    load_quiet("cluster: null\n", &config);
+    assert_null(config.cluster_name);
+    assert_null(config.cluster_advertise);
+    config_release(&config);
+}
+
+/* Beyond this host what is relayed could be read and forged by anybody. */
+static void a_cluster_is_one_of_this_host(void **state)
+{
+    (void)state;
+    refuse("cluster: {name: a b, advertise: http://10.0.0.1:4780}\n",
+           "f:1:17: 'cluster.name': 'a b' is not a name of 1 to 64 of A-Z a-z "
+           "0-9 . _ -\n"
+           "f:1:33: 'cluster.advertise': 10.0.0.1 is beyond loopback, which "
+           "needs 'auth', which this version does not have\n");
+    refuse("cluster: {advertise: unix:///run/a.sock}\n",
+           "f:1:10: 'cluster' needs a 'name' for this member\n");
+    refuse("store: sqlite:/tmp/q.db\ncluster: {name: a}\n",
+           "f:2:10: 'cluster' needs a 'store' in PostgreSQL, which all of its "
+           "members share\n");
 }
 
 /* B8: what is done to have the GPU back is read as it is written. */
@@ -908,6 +944,9 @@ int main(void)
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(all_mistakes_are_named_at_once_with_their_places),
         cmocka_unit_test(amd_cards_are_named_in_two_ways),
+        cmocka_unit_test(
+            a_member_is_reached_at_its_socket_unless_it_says_otherwise),
+        cmocka_unit_test(a_cluster_is_one_of_this_host),
         cmocka_unit_test(keys_of_later_versions_are_refused),
         cmocka_unit_test(a_ladder_is_read_with_its_deadlines),
         cmocka_unit_test(what_no_ladder_can_mean_is_refused),

@@ -66,6 +66,16 @@ static void note(struct rig *rig, const struct http_request *request)
     buf_add(&rig->seen, request->body, request->body_size);
 }
 
+static void reply_who(struct rig *rig, const struct http_request *request)
+{
+    (void)snprintf(rig->who, sizeof rig->who, "tcp");
+    if (request->is_unix) {
+        (void)snprintf(rig->who, sizeof rig->who, "unix %d %u %u",
+                       (int)request->pid, request->uid, request->gid);
+    }
+    reply_bytes(rig, request, rig->who, strlen(rig->who));
+}
+
 static void on_request(void *arg, const struct http_request *request)
 {
     struct rig *rig = arg;
@@ -81,6 +91,8 @@ static void on_request(void *arg, const struct http_request *request)
                     rig->is_short_of_memory);
     } else if (strcmp(request->path, "/close") == 0) {
         http_close(rig->server, request->conn);
+    } else if (strcmp(request->path, "/who") == 0) {
+        reply_who(rig, request);
     } else if (strncmp(request->path, "/size/", 6) == 0) {
         reply_size(rig, request, strtoul(request->path + 6, NULL, 10));
     } else {

@@ -11,6 +11,7 @@
  *   /stream  begins an event stream; `parked` has its connection
  *   /close   closes the connection
  *   /size/N  answers at once with N bytes
+ *   /who     answers at once with who asks: "unix PID UID GID" or "tcp"
  */
 #ifndef GPUCOORD_TESTS_UNIT_HTTP_RIG_H
 #define GPUCOORD_TESTS_UNIT_HTTP_RIG_H
@@ -41,6 +42,7 @@ struct rig {
     unsigned lost;        /* Calls of on_reply_lost(), likewise. */
     uint64_t lost_tag;
     unsigned drained;
+    char who[64];            /* What /who has answered. */
     bool is_short_of_memory; /* Set by a test: calls may fail. */
     struct buf seen;         /* Of the last request: a line each, see rig.c. */
 };
