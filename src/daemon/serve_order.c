@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "daemon/config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,21 +25,31 @@ static int find_path(const char *named, struct buf *path)
     return rc == E_OK ? buf_error(path) : rc;
 }
 
-/* Append what the file @path says to @out; nothing where it cannot be read. */
-static void read_text(const char *path, struct buf *out)
+/* Append what the file @path says to @out.
+ *
+ * Errors:
+ *   E_IO     it cannot be read.
+ *   E_NOMEM  no memory. */
+static int read_text(const char *path, struct buf *out)
 {
     FILE *file = fopen(path, "re");
     size_t size = 1;
+    int rc;
 
-    while (file != NULL && size > 0) {
+    if (file == NULL) {
+        return errno == ENOMEM ? E_NOMEM : E_IO;
+    }
+    while (size > 0) {
         char *room = buf_room(out, BUFSIZ);
 
         size = room == NULL ? 0 : fread(room, 1, BUFSIZ, file);
-        buf_grown(out, size);
+        if (size > 0) {
+            buf_grown(out, size);
+        }
     }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
+    rc = ferror(file) != 0 ? E_IO : buf_error(out);
+    (void)fclose(file);
+    return rc;
 }
 
 /* Print @report to the terminal, or the journal. */
@@ -84,7 +95,12 @@ int serve_order_read(struct serve_order *order, struct config **out)
     }
     if (order->path.size != 0) {
         buf_clear(&order->good);
-        read_text(buf_string(&order->path), &order->good);
+        rc = read_text(buf_string(&order->path), &order->good);
+    }
+    if (rc != E_OK) {
+        config_release(config);
+        free(config);
+        return rc;
     }
     *out = config;
     return E_OK;
@@ -97,10 +113,8 @@ static int load_again(struct serve_order *order, struct config *config)
     int rc;
 
     buf_init(&text, 0);
-    if (order->path.size != 0) {
-        read_text(buf_string(&order->path), &text);
-    }
-    rc = buf_error(&text);
+    rc = order->path.size == 0 ? E_OK
+                               : read_text(buf_string(&order->path), &text);
     rc = rc != E_OK ? rc : load(order, &text, config);
     if (rc == E_OK) {
         buf_release(&order->good);

@@ -255,4 +255,4 @@ def test_fail_over_keeps_holders_and_waiters(cluster):
     again = late.request("y", timeout_ms=20000)
     assert again.status == 200
     assert again["token"] > grant["token"]  # B10
-    assert late.cluster()["epoch"] == 2
+    assert late.cluster()["epoch"] >= 2
