@@ -112,7 +112,7 @@ bool client_goes_on(struct client *client, const struct client_answer *answer)
 
 /* ---- Is it alive? ------------------------------------------------------- */
 
-static size_t drop_body(char *data, size_t size, size_t count, void *arg)
+static size_t drop_body(const char *data, size_t size, size_t count, void *arg)
 {
     (void)data;
     (void)arg;
