@@ -39,7 +39,7 @@ static int start(void **state)
     static struct rig rig;
     struct sockaddr_un where = {.sun_family = AF_UNIX};
     struct buf why;
-    char url[80];
+    char url[160];
 
     rig = (struct rig){.client = -1, .leader = -1};
     (void)snprintf(rig.directory, sizeof rig.directory, "/tmp/relay-XXXXXX");
