@@ -31,7 +31,11 @@ ask(PGconn *conn, const char *sql, int *number, struct store_message *msg)
 static int find_version(PGconn *conn, int *version, struct store_message *msg)
 {
     int count = 0;
-    int rc = ask(conn, "SELECT (to_regclass('gpu_schema') IS NOT NULL)::int",
+    /* Not to_regclass(): it may remember that there was none before the lock
+     * was waited for. */
+    int rc = ask(conn,
+                 "SELECT count(*)::int FROM pg_class"
+                 " WHERE relname = 'gpu_schema' AND pg_table_is_visible(oid)",
                  &count, msg);
 
     *version = 0;

@@ -21,6 +21,17 @@ def test_one_leads_and_the_others_say_who(cluster):
           == {"a", "b", "c"}, "all have been seen")
 
 
+def test_members_that_start_together_make_one_schema(cluster):
+    """Who has waited for the lock must not go by what it saw before."""
+    members = [cluster.add(name) for name in "abc"]
+    for member in members:
+        member.process = member.spawn()
+    cluster.leader()
+    until(lambda: len(members[0].cluster()["members"]) == 3, "all are there")
+    for member in members:
+        assert "already exists" not in member.log.read_text()
+
+
 def test_a_follower_relays_every_call(cluster):
     leader, (one, two) = cluster.start("a", "b", "c")
     grant = one.request("x", job_id="j")
