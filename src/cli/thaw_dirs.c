@@ -57,19 +57,16 @@ static void add_configured(struct thaw_dirs *dirs)
     struct config_report report;
     struct config config;
     struct buf path;
-    char *slash;
-    char *dir;
+    struct buf dir;
 
     buf_init(&path, 0);
     if (config_find_path(&path) == E_OK) {
         if (config_load(buf_string(&path), &config, &report) == E_OK) {
-            dir = strdup(config.store);
-            slash = dir == NULL ? NULL : strrchr(dir, '/');
-            if (slash != NULL) {
-                *slash = '\0';
-                add(dirs, dir);
+            buf_init(&dir, 0);
+            if (config_state_dir(&config, &dir) == E_OK) {
+                add(dirs, buf_string(&dir));
             }
-            free(dir);
+            buf_release(&dir);
             config_release(&config);
         }
         config_report_release(&report);

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/paths.h"
 #include "core/lease.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
@@ -322,17 +321,17 @@ void acting_arm(struct acting *acting)
     }
 }
 
-static int open_rungs(struct acting *acting, const char *store)
+static int open_rungs(struct acting *acting)
 {
-    struct rung_config config = {
-        .host_ram_reserve_mib = acting->daemon->config->host_ram_reserve_mib};
+    const struct config *settings = acting->daemon->config;
+    struct rung_config config = {.host_ram_reserve_mib =
+                                     settings->host_ram_reserve_mib};
     struct buf dir;
     int rc;
 
     buf_init(&dir, 0);
-    paths_parent(store, &dir);
+    rc = config_state_dir(settings, &dir);
     config.state_dir = buf_string(&dir);
-    rc = buf_error(&dir);
     rc = rc != E_OK ? rc : journal_init(&acting->journal, config.state_dir);
     rc = rc != E_OK ? rc
                     : rungs_open(loop_base(acting->daemon->loop), &config,
@@ -353,7 +352,7 @@ int acting_open(struct daemon *daemon, struct acting **out)
     acting->journal_was.st_ino = ACTING_UNSEEN;
     list_init(&acting->orders);
     rc = walks_create(&acting->walks);
-    rc = rc != E_OK ? rc : open_rungs(acting, daemon->config->store);
+    rc = rc != E_OK ? rc : open_rungs(acting);
     rc = rc != E_OK ? rc
                     : hooks_open(loop_base(daemon->loop), &acting->restarts);
     rc = rc != E_OK ? rc

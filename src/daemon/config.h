@@ -259,6 +259,16 @@ MUST_USE int config_follow(struct config *next,
  * database, not the path of a file. */
 bool config_is_database(const char *store);
 
+/* Append the directory in which a coordinator keeps what is of its machine
+ * (what it has frozen): that of its queue, or where that is in a database, the
+ * one where it would be.
+ *
+ * Errors:
+ *   E_NOT_FOUND  a user without a home.
+ *   E_NOMEM      no memory.
+ */
+MUST_USE int config_state_dir(const struct config *config, struct buf *out);
+
 /* Return the index in .classes of the class @name; -1 where there is none. */
 int config_class_find(const struct config *config, const char *name);
 

@@ -1,11 +1,22 @@
 #include "daemon/config.h"
 
+#include "base/paths.h"
+
 #include <string.h>
 
 bool config_is_database(const char *store)
 {
     return strncmp(store, "postgresql:", sizeof "postgresql:" - 1) == 0 ||
            strncmp(store, "postgres:", sizeof "postgres:" - 1) == 0;
+}
+
+int config_state_dir(const struct config *config, struct buf *out)
+{
+    if (config_is_database(config->store)) {
+        return paths_state(out);
+    }
+    paths_parent(config->store, out);
+    return buf_error(out);
 }
 
 int config_class_find(const struct config *config, const char *name)

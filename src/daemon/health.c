@@ -7,7 +7,7 @@
 #include "daemon/routes.h"
 #include "http/http.h"
 
-#include <string.h>
+#include <stdbool.h>
 
 void healthz_handle(struct daemon *daemon,
                     const struct http_request *request,
@@ -49,18 +49,18 @@ void version_handle(struct daemon *daemon,
                     const struct http_request *request,
                     const char *last)
 {
-    const char *store = daemon->config->store;
-    const char *slash = strrchr(store, '/');
     struct buf *body = answer_buf(daemon);
     struct buf dir;
+    bool is_known;
 
     (void)last;
     buf_init(&dir, 0);
-    buf_add(&dir, store, slash == NULL ? 0 : (size_t)(slash - store));
+    is_known = config_state_dir(daemon->config, &dir) == E_OK;
     buf_text(body, "{\"name\":\"gpucoord\"");
     member_text(body, "version", GPUCOORD_VERSION);
     /* Where `gpucoord thaw` has to look.  Of no use from elsewhere. */
-    member_text(body, "state_dir", request->is_unix ? buf_string(&dir) : NULL);
+    member_text(body, "state_dir",
+                request->is_unix && is_known ? buf_string(&dir) : NULL);
     buf_byte(body, '}');
     buf_release(&dir);
     (void)answer_json(daemon, request->conn, 200, body, 0);

@@ -284,6 +284,28 @@ a_member_is_reached_at_its_socket_unless_it_says_otherwise(void **state)
     config_release(&config);
 }
 
+/* What was frozen has to be found again, also by `gpucoord thaw`. */
+static void what_is_of_the_machine_stays_there(void **state)
+{
+    struct config config;
+    struct buf dir;
+
+    (void)state;
+    buf_init(&dir, 0);
+    load_quiet("store: sqlite:/srv/gpu/queue.db\n", &config);
+    assert_int_equal(config_state_dir(&config, &dir), E_OK);
+    assert_string_equal(buf_string(&dir), "/srv/gpu");
+    config_release(&config);
+    buf_clear(&dir);
+    assert_int_equal(setenv("STATE_DIRECTORY", "/srv/state", 1), 0);
+    load_quiet("store: postgresql:///gpus?host=/run/pg\n", &config);
+    assert_int_equal(config_state_dir(&config, &dir), E_OK);
+    assert_string_equal(buf_string(&dir), "/srv/state");
+    config_release(&config);
+    assert_int_equal(unsetenv("STATE_DIRECTORY"), 0);
+    buf_release(&dir);
+}
+
 /* Beyond this host what is relayed could be read and forged by anybody. */
 static void a_cluster_is_one_of_this_host(void **state)
 {
@@ -946,6 +968,7 @@ int main(void)
         cmocka_unit_test(amd_cards_are_named_in_two_ways),
         cmocka_unit_test(
             a_member_is_reached_at_its_socket_unless_it_says_otherwise),
+        cmocka_unit_test(what_is_of_the_machine_stays_there),
         cmocka_unit_test(a_cluster_is_one_of_this_host),
         cmocka_unit_test(keys_of_later_versions_are_refused),
         cmocka_unit_test(a_ladder_is_read_with_its_deadlines),
