@@ -37,7 +37,25 @@ enum back {
     BACK_RUNS,
     BACK_GONE,
     BACK_LOST, /* These three leave nothing to undo. */
-    BACK_STAYS
+    BACK_LOCKED,
+    BACK_MOVED,  /* It is checkpointed, */
+    BACK_UNKNOWN /* or may be. */
+};
+
+/* Processes that are to run again, and what became of how many. */
+struct way_back {
+    const struct checkpoint_context *context;
+    const struct cuda_tool *tool;
+    const struct journal_entry *entries; /* Of those processes. */
+    size_t count;
+    const struct patience *patience;
+    const struct patience *room; /* As long as it lasts their VRAM is theirs;
+                                  * NULL = it is not. */
+    size_t runs;
+    size_t gone;
+    size_t lost;
+    size_t moved;
+    size_t stays;
 };
 
 /* Take the process of @entry one step back, from @from, by @action. */
@@ -81,7 +99,7 @@ static enum back look_back(const struct cuda_tool *tool,
     }
     buf_release(&cause);
     if (rc != E_OK) {
-        return rc == E_NOT_FOUND ? BACK_GONE : BACK_STAYS;
+        return rc == E_NOT_FOUND ? BACK_GONE : BACK_UNKNOWN;
     }
     switch (state) {
     case CUDA_RUNNING:
@@ -90,57 +108,76 @@ static enum back look_back(const struct cuda_tool *tool,
     case CUDA_BROKEN:
         return BACK_LOST;
     case CUDA_LOCKED:
+        return BACK_LOCKED;
     case CUDA_CHECKPOINTED:
-        break;
+        return BACK_MOVED;
     }
-    return BACK_STAYS;
+    return BACK_UNKNOWN;
 }
 
-struct way_back {
-    size_t runs;
-    size_t gone;
-    size_t lost;
-    size_t stays;
-};
-
-/* Have all processes of @entries run again: those that are checkpointed are
- * restored before the first is unlocked.  The journal keeps those that stay as
- * they are.  The first cause is in @why. */
-static struct way_back bring_back(const struct checkpoint_context *context,
-                                  const struct cuda_tool *tool,
-                                  const struct journal_entry *entries,
-                                  size_t count,
-                                  const struct patience *patience,
-                                  struct buf *why)
+static bool has_room(const struct way_back *way)
 {
-    struct way_back result = {.runs = 0};
-    struct patience writing = patience_for(CHECKPOINT_UNWIND_MS);
+    return way->room != NULL && patience_wait(way->room, NULL, 0, 0) == E_BUSY;
+}
+
+/* Restore those that are checkpointed, as long as there is room; say whether
+ * the others may go on: with peers in host RAM they would only wait. */
+static bool restore_all(const struct way_back *way, struct buf *why)
+{
+    bool has_moved = false;
+    struct buf ignored;
     size_t i;
 
-    for (i = 0; i < count; i++) {
-        step_back(tool, &entries[i], CUDA_CHECKPOINTED, patience, why);
+    buf_init(&ignored, OUTCOME_REASON_SIZE);
+    for (i = 0; i < way->count; i++) {
+        if (has_room(way)) {
+            step_back(way->tool, &way->entries[i], CUDA_CHECKPOINTED,
+                      way->patience, why);
+        } else {
+            enum back back =
+                look_back(way->tool, &way->entries[i], way->patience, &ignored);
+
+            has_moved = has_moved || back == BACK_MOVED || back == BACK_UNKNOWN;
+        }
     }
-    for (i = 0; i < count; i++) {
-        step_back(tool, &entries[i], CUDA_LOCKED, patience, why);
+    buf_release(&ignored);
+    return !has_moved;
+}
+
+/* Have all processes of @way run again: those that are checkpointed are
+ * restored before the first is unlocked.  The journal keeps those that stay as
+ * they are.  The first cause is in @why. */
+static void bring_back(struct way_back *way, struct buf *why)
+{
+    struct patience writing = patience_for(CHECKPOINT_UNWIND_MS);
+    bool go_on = restore_all(way, why);
+    size_t i;
+
+    for (i = 0; go_on && i < way->count; i++) {
+        step_back(way->tool, &way->entries[i], CUDA_LOCKED, way->patience, why);
     }
-    for (i = 0; i < count; i++) {
-        switch (look_back(tool, &entries[i], patience, why)) {
+    for (i = 0; i < way->count; i++) {
+        switch (look_back(way->tool, &way->entries[i], way->patience, why)) {
         case BACK_RUNS:
-            result.runs++;
+            way->runs++;
             break;
         case BACK_GONE:
-            result.gone++;
+            way->gone++;
             break;
         case BACK_LOST:
-            result.lost++;
+            way->lost++;
             break;
-        case BACK_STAYS:
-            result.stays++;
+        case BACK_MOVED:
+            way->moved++;
+            continue;
+        case BACK_LOCKED:
+        case BACK_UNKNOWN:
+            way->stays++;
             continue;
         }
-        (void)!journal_remove(context->journal, &entries[i], 1, &writing);
+        (void)!journal_remove(way->context->journal, &way->entries[i], 1,
+                              &writing);
     }
-    return result;
 }
 
 /* ---- There --------------------------------------------------------------- */
@@ -284,12 +321,39 @@ static int move_all(struct mover *mover)
     return rc;
 }
 
+/* Say how the way back of a checkpoint that failed with @rc ended. */
+static void tell_way(const struct way_back *way,
+                     int rc,
+                     const char *why,
+                     struct outcome *out)
+{
+    const char *rest = "";
+    bool is_back = way->lost + way->moved + way->stays == 0;
+
+    if (way->lost > 0) {
+        rest = "; a process was lost by it";
+    } else if (way->moved > 0) {
+        rest = "; what is in host memory stays there, 'gpucoord thaw' brings "
+               "it back";
+    } else if (way->stays > 0) {
+        rest = "; it could not be taken back, 'gpucoord thaw' tries again";
+    }
+    outcome_set(out,
+                rc == E_ENDED && is_back ? OUTCOME_SKIPPED : OUTCOME_FAILED,
+                "%.150s%s", why, rest);
+    out->is_lost = way->lost > 0;
+}
+
 /* Take back what was done, and say how it ended. */
 static void unwind(struct mover *mover, int rc, struct outcome *out)
 {
     struct patience patience = patience_for(CHECKPOINT_UNWIND_MS);
-    struct way_back back;
-    const char *rest = "";
+    struct way_back way = {.context = mover->context,
+                           .tool = &mover->tool,
+                           .entries = mover->entries,
+                           .count = mover->count,
+                           .patience = &patience,
+                           .room = mover->patience};
 
     if (buf_string(&mover->why)[0] == '\0') {
         buf_text(&mover->why, err_text(rc));
@@ -298,18 +362,12 @@ static void unwind(struct mover *mover, int rc, struct outcome *out)
         /* What the killed call had begun in the process may still happen. */
         (void)!patience_wait(&patience, NULL, 0, SETTLE_MS);
     }
-    back = bring_back(mover->context, &mover->tool, mover->entries,
-                      mover->count, &patience, &mover->why);
-    if (back.lost > 0) {
-        rest = "; a process was lost by it";
-    } else if (back.stays > 0) {
-        rest = "; it could not be taken back, 'gpucoord thaw' tries again";
+    bring_back(&way, &mover->why);
+    if (way.moved > 0 && way.moved + way.gone == way.count) {
+        outcome_set(out, OUTCOME_OK, "%s", ""); /* Late, but done. */
+    } else {
+        tell_way(&way, rc, buf_string(&mover->why), out);
     }
-    outcome_set(out,
-                rc == E_ENDED && back.stays + back.lost == 0 ? OUTCOME_SKIPPED
-                                                             : OUTCOME_FAILED,
-                "%.150s%s", buf_string(&mover->why), rest);
-    out->is_lost = back.lost > 0;
 }
 
 /* Find whom to move, and see that it can be; nothing is touched. */
@@ -384,12 +442,16 @@ void checkpoint_undo(const struct checkpoint_context *context,
                      const struct patience *patience,
                      struct outcome *out)
 {
-    struct way_back back;
+    struct way_back way = {.context = context,
+                           .entries = moved->entries,
+                           .count = moved->count,
+                           .patience = patience,
+                           .room = moved->may_restore ? patience : NULL};
     struct cuda_tool tool;
     struct buf why;
     int rc;
 
-    if (moved->free_mib < moved->need_mib) {
+    if (moved->may_restore && moved->free_mib < moved->need_mib) {
         outcome_set(out, OUTCOME_SKIPPED,
                     "needs %" PRIu64 " MiB, only %" PRIu64 " are free",
                     moved->need_mib, moved->free_mib);
@@ -402,13 +464,17 @@ void checkpoint_undo(const struct checkpoint_context *context,
         buf_release(&why);
         return;
     }
-    back = bring_back(context, &tool, moved->entries, moved->count, patience,
-                      &why);
-    if (back.lost + back.stays > 0) {
+    way.tool = &tool;
+    bring_back(&way, &why);
+    if (way.moved > 0 && !moved->may_restore) {
+        outcome_set(out, OUTCOME_FAILED, "%s",
+                    "it holds no lease, and stays in host memory: "
+                    "'gpucoord thaw' brings it back");
+    } else if (way.lost + way.moved + way.stays > 0) {
         outcome_set(out, OUTCOME_FAILED, "%.190s%s", buf_string(&why),
-                    back.lost > 0 ? "; the process is lost" : "");
-        out->is_lost = back.lost > 0;
-    } else if (back.runs == 0) {
+                    way.lost > 0 ? "; the process is lost" : "");
+        out->is_lost = way.lost > 0;
+    } else if (way.runs == 0) {
         outcome_set(out, OUTCOME_FAILED, "none of its processes is left");
     } else {
         outcome_set(out, OUTCOME_OK, "%s", "");

@@ -3,8 +3,10 @@
  * Checkpoint: all CUDA processes of a tree are locked before any is
  * checkpointed, and a look after the locking finds no new one.  Whatever fails
  * in between is taken back: those that are checkpointed are restored, all are
- * unlocked.  They are in the journal from before the first lock until the last
- * unlock.
+ * unlocked.  What comes late, or after a cancel, takes no VRAM back, since it
+ * may be somebody else's by then: what is checkpointed stays so, and only where
+ * nothing is are all unlocked.  They are in the journal from before the first
+ * lock until the last unlock.
  *
  * Restore: a restore that fails for want of VRAM can be the end of the
  * process, so it is refused unless the caller has measured the room.
@@ -19,6 +21,7 @@
 #include "control/patience.h"
 #include "control/tree.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -32,8 +35,9 @@ struct checkpoint_context {
 };
 
 /* Checkpoint the CUDA processes of @target.  @entry has the lease, service,
- * VRAM and GPUs for the journal.  All are borrowed.  Skipped where nothing of
- * the tree uses CUDA, where the driver cannot, where host RAM is short. */
+ * VRAM and GPUs for the journal.  All are borrowed.  OK where all are in host
+ * RAM at the end, however late.  Skipped where nothing of the tree uses CUDA,
+ * where the driver cannot, where host RAM is short. */
 void checkpoint_tree(const struct checkpoint_context *context,
                      const struct tree_target *target,
                      const struct journal_entry *entry,
@@ -46,12 +50,14 @@ struct checkpoint_moved {
     size_t count;
     uint64_t need_mib; /* On each of their devices, */
     uint64_t free_mib; /* and what was measured free on the fullest. */
+    bool may_restore;  /* False: that room is somebody else's; what is
+                        * checkpointed stays, what is only locked goes on. */
 };
 
 /* Restore the processes of @moved, unlock all once all are restored, and drop
  * those that run from the journal.  Skipped where less is free than is needed.
- *  Entries whose process has gone are dropped; if all have, that is
- * FAILED. */
+ * Entries whose process has gone are dropped; if all have, that is FAILED, and
+ * so is what stays checkpointed. */
 void checkpoint_undo(const struct checkpoint_context *context,
                      const struct checkpoint_moved *moved,
                      const struct patience *patience,

@@ -172,7 +172,8 @@ static void undo(struct job *job, bool is_checkpointed)
             &(struct checkpoint_moved){.entries = list.entries,
                                        .count = count,
                                        .need_mib = job->order.vram_mib,
-                                       .free_mib = job->order.free_mib},
+                                       .free_mib = job->order.free_mib,
+                                       .may_restore = job->order.may_restore},
             &job->patience, &job->outcome);
     } else {
         thaw_stopped(&job->hub->journal, list.entries, count, &job->patience,

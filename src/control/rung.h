@@ -1,9 +1,10 @@
 /* rung.h - the rungs of the ladder that act on processes, off the loop.
  *
  * Each act runs in a thread of its own and ends in one callback on the loop:
- * done, failed with what was half done taken back, or skipped, with a reason
- * in a sentence.  A deadline ends it; a driver, a disk or a process that hangs
- * beyond it leaves the thread behind, and the callback comes all the same.
+ * done, failed with what was half done taken back (but no VRAM after its
+ * deadline: checkpoint.h), or skipped, with a reason in a sentence.  A deadline
+ * ends it; a driver, a disk or a process that hangs beyond it leaves the thread
+ * behind, and the callback comes all the same.
  *
  *   FREEZE, THAW         freeze.h: stops the processes, frees no VRAM
  *   CHECKPOINT, RESTORE  checkpoint.h: VRAM to host RAM and back
@@ -55,6 +56,8 @@ struct rung_order {
     uint32_t vram_mib; /* CHECKPOINT: what the tree uses, which host RAM must
                         * hold.  RESTORE: what it needs on each device. */
     uint32_t free_mib; /* RESTORE: measured free on the fullest of them. */
+    bool may_restore;  /* RESTORE: the lease is charged for that.  Else what is
+                        * checkpointed stays so. */
     const char *gpus;  /* CHECKPOINT: UUIDs with commas, for the journal; NULL =
                         * not known. */
 };
@@ -89,8 +92,9 @@ MUST_USE int rung_start(struct rungs *rungs,
                         void *arg,
                         uint64_t *id);
 
-/* Give up the act @id: what is half done is taken back, and the callback says
- * SKIPPED, or OK if it came first.  An unknown id is no error. */
+/* Give up the act @id: what is half done is taken back, but for VRAM, of which
+ * none comes back that is not on its way, and the callback says SKIPPED, or OK
+ * if it came first.  An unknown id is no error. */
 void rung_cancel(struct rungs *rungs, uint64_t id);
 
 /* Say whether @act can work on this machine and on @target (NULL = not known

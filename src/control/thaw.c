@@ -67,7 +67,8 @@ thaw_lease(const struct thaw *thaw, struct journal_list *list, uint64_t lease)
                             .entries = first,
                             .count = count,
                             .need_mib = first->vram_mib,
-                            .free_mib = thaw->room(thaw->arg, first->gpus)},
+                            .free_mib = thaw->room(thaw->arg, first->gpus),
+                            .may_restore = true},
                         &patience, &out);
         is_undone = is_undone && out.kind == OUTCOME_OK;
         thaw->done(thaw->arg, first, count, &out);

@@ -11,10 +11,12 @@ static void answer_undo(struct core *core,
                         enum rung_result result)
 {
     bool held = walk_is_undoing(lease);
+    bool has_moved = rung == RUNG_CHECKPOINT && walk_moved(core, lease);
+    bool reclaims = lease->row.state == LEASE_RECLAIMING;
+    bool is_late = reclaims && has_moved && result == RUNG_OK;
 
     if ((lease->row.flags & walk_flag(rung)) == 0 ||
-        (!held &&
-         (lease->row.state != LEASE_RECLAIMING || rung != RUNG_FREEZE))) {
+        (!held && !is_late && (!reclaims || rung != RUNG_FREEZE))) {
         core->is_repeat = true;
     } else if (result != RUNG_FAILED) {
         walk_clear(core, lease, walk_flag(rung));
@@ -23,6 +25,9 @@ static void answer_undo(struct core *core,
         }
     } else if (held) {
         holder_reclaim(core, lease, CORE_REASON_RESTORE_FAILED);
+    }
+    if (has_moved && reclaims) {
+        walk_settle_now(core, lease);
     }
 }
 
@@ -84,11 +89,16 @@ static void answer_pausing(struct core *core,
                            enum rung rung,
                            enum rung_result result)
 {
+    bool has_moved = rung == RUNG_CHECKPOINT && walk_moved(core, lease);
+
     if (rung_needs_undo(rung)) {
         note_still(core, lease, rung, result);
     }
     if (lease->row.rung != rung) {
         core->is_repeat = true;
+    } else if (has_moved && lease->acked_at_ms != 0) {
+        /* The holder did it itself; from here on that can be measured. */
+        holder_acked(core, lease, lease->kept_mib);
     } else if (result == RUNG_OK) {
         rung_done(core, lease);
     } else if (lease->acked_at_ms != 0) {
@@ -108,12 +118,16 @@ static void answer_force(struct core *core,
                          enum rung_result result)
 {
     bool is_watched = (lease->row.flags & CORE_ROW_WATCHED) != 0;
+    bool has_moved = rung == RUNG_CHECKPOINT && walk_moved(core, lease);
 
     if (rung_needs_undo(rung)) {
         note_still(core, lease, rung, result);
     }
     if (lease->row.rung != rung || walk_is_over(lease)) {
         core->is_repeat = true;
+        if (has_moved) {
+            walk_settle_now(core, lease);
+        }
     } else if (result != RUNG_OK) {
         walk_force_on(core, lease, rung);
         walk_settle_now(core, lease);

@@ -203,7 +203,7 @@ void holder_take_back(struct core *core,
 
 static bool try_paused(struct core *core, struct lease *lease)
 {
-    if (lease->acked_at_ms == 0 ||
+    if (lease->acked_at_ms == 0 || lease->is_moving ||
         !device_is_clear_of(core, lease, lease->kept_mib, lease->acked_at_ms)) {
         return false;
     }

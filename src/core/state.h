@@ -93,6 +93,8 @@ struct lease {
     bool is_moved;           /* Its state changed in this step. */
     bool is_confirmed;       /* CLEARING: this pass keeps it so. */
     bool is_counted;         /* A waiter: its class had its turn for it. */
+    bool is_moving;          /* What came of a checkpoint, or of its undo, is
+                                not known: what it freed may come back. */
 };
 
 /* Waiters of one class that compete for the same room: FIFO among them. */

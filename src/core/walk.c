@@ -136,6 +136,7 @@ static void begin(struct core *core, struct lease *lease, enum rung rung)
     lease->row.flags |= walk_flag(rung);
     lease->rung_at_ms = core->now_ms;
     lease->rung_by_ms = core->now_ms + grace_ms(core, lease, rung);
+    lease->is_moving = lease->is_moving || rung == RUNG_CHECKPOINT;
     lease_touch(core, lease);
     core->stats.rungs[rung]++;
 }
@@ -161,6 +162,7 @@ void walk_pause(struct core *core,
 
     lease->acked_at_ms = 0;
     lease->kept_mib = 0;
+    lease->is_moving = false; /* Of an undo that a hand overtook. */
     lease->reason = CORE_REASON_NONE;
     lease->requester = requester == NULL ? 0 : requester->row.id;
     first = next_pause(lease, RUNG_NONE, requester != NULL);
@@ -212,6 +214,7 @@ void walk_undo(struct core *core, struct lease *lease)
     lease->row.rung = (uint8_t)rung;
     lease->rung_at_ms = core->now_ms;
     lease->rung_by_ms = core->now_ms + grace_ms(core, lease, rung);
+    lease->is_moving = rung == RUNG_CHECKPOINT;
     lease_touch(core, lease);
     holder_extend(core, lease);
     walk_say_undo(core, lease, WALK_STILL);
@@ -237,7 +240,7 @@ void walk_let_go(struct core *core, struct lease *lease)
 {
     switch ((enum lease_state)lease->row.state) {
     case LEASE_PAUSING:
-        /* What was being done had all its VRAM a moment ago. */
+        /* What is still being done comes to nothing; what is done stays. */
         walk_say_undo(core, lease, WALK_STILL);
         lease->row.flags &= ~(uint32_t)WALK_STILL;
         break;
@@ -268,6 +271,16 @@ enum rung walk_left(const struct lease *lease)
         return RUNG_CHECKPOINT;
     }
     return (lease->row.flags & CORE_ROW_FROZEN) != 0 ? RUNG_FREEZE : RUNG_NONE;
+}
+
+bool walk_moved(struct core *core, struct lease *lease)
+{
+    if (!lease->is_moving) {
+        return false;
+    }
+    lease->is_moving = false;
+    device_soil(core, lease); /* Samples until now may have missed it. */
+    return true;
 }
 
 /* ---- RECLAIMING ------------------------------------------------------- */
@@ -308,6 +321,9 @@ static bool is_clear(const struct core *core, const struct lease *lease)
 {
     bool may_live = lease->acked_at_ms == 0;
 
+    if (may_live && lease->is_moving) {
+        return false;
+    }
     if (may_live && !device_is_measured(core, lease) &&
         (!walk_is_over(lease) || (lease->row.flags & CORE_ROW_WATCHED) != 0)) {
         return false;

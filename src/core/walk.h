@@ -28,6 +28,10 @@ void walk_go_on(struct core *core, struct lease *lease);
  * undone: they run again before their VRAM comes back. */
 void walk_say_undo(struct core *core, struct lease *lease, uint32_t flags);
 
+/* What came of a checkpoint of @lease, or of its undo, is known: only samples
+ * begun from here on say what it uses.  Say whether that was waited for. */
+bool walk_moved(struct core *core, struct lease *lease);
+
 /* Begin the first rung of force above @after; after the last only the settle
  * time is left. */
 void walk_force_on(struct core *core, struct lease *lease, enum rung after);

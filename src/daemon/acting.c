@@ -143,8 +143,7 @@ static enum rung_act act_of(enum rung rung, bool is_undo)
     return RUNG_DO_KILL;
 }
 
-/* Return what @lease needs free to be restored: nothing where it had its VRAM a
- * moment ago. */
+/* Return what @lease needs free to be restored, where it holds its VRAM. */
 static uint32_t need_mib(const struct acting *acting, uint64_t lease)
 {
     struct core_lease_view view;
@@ -231,6 +230,7 @@ static void tell_state(struct acting *acting,
     } else if (message->state == LEASE_ENDED) {
         walks_close(acting->walks, message->lease, WALKS_OK, now_ms);
         walks_lease_ended(acting->walks, message->lease);
+        acting_keep_out(acting, message->lease);
         if (message->rung != RUNG_NONE) {
             log_warn("lease %" PRIu64 " has ended, its processes stay in "
                      "host memory or stopped: 'gpucoord thaw %" PRIu64
@@ -259,6 +259,7 @@ static void tell_revoked(struct acting *acting,
 
     walks_close(acting->walks, message->lease, outcome,
                 driver_now_ms(acting->daemon->driver));
+    acting_keep_out(acting, message->lease);
     if (is_revocation(message->reason)) {
         acting_notify(acting, message);
     }

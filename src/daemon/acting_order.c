@@ -2,6 +2,7 @@
 #include "daemon/acting_parts.h"
 
 #include "base/clock.h"
+#include "core/lease.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/gpus.h"
@@ -74,11 +75,25 @@ static bool is_over(const struct order *order)
     return clock_mono_ms() >= order->until_ms;
 }
 
+/* Say whether the VRAM of what @order restores is charged to its lease: by a
+ * resume, or since the checkpoint that is to be made anew. */
+static bool may_restore(const struct acting *acting, const struct order *order)
+{
+    enum lease_state charged =
+        order->act == RUNG_DO_RESTORE ? LEASE_HELD : LEASE_PAUSING;
+    struct core_lease_view view;
+
+    return core_lease_view(driver_core(acting->daemon->driver), order->lease,
+                           &view) == E_OK &&
+           view.row.state == charged;
+}
+
 /* A restore that found too little room waits for more. */
 static bool waits_for_room(const struct order *order,
                            const struct outcome *outcome)
 {
     return order->act == RUNG_DO_RESTORE && outcome->kind == OUTCOME_SKIPPED &&
+           may_restore(order->acting, order) &&
            acting_listed(order->acting, order->lease, true, NULL) > 0;
 }
 
@@ -138,6 +153,8 @@ static void begin(struct acting *acting, struct order *order)
     if (act.act == RUNG_DO_CHECKPOINT) {
         act.vram_mib = used_mib(acting, order->lease, &gpus);
     } else if (act.act == RUNG_DO_RESTORE) {
+        order->may_restore = may_restore(acting, order);
+        act.may_restore = order->may_restore;
         act.vram_mib = order->need_mib;
         act.free_mib = free_mib(acting, order->lease);
     }
@@ -215,6 +232,21 @@ static void cancel_older(struct acting *acting, const struct order *order)
         } else if (older->id != 0 && (moves(older) || !order->is_undo)) {
             older->is_cancelled = true;
             rung_cancel(acting->rungs, older->id);
+        }
+    }
+}
+
+void acting_keep_out(struct acting *acting, uint64_t lease)
+{
+    struct list *at;
+
+    LIST_EACH (at, &acting->orders) {
+        struct order *order = CONTAINER_OF(at, struct order, link);
+
+        if (order->lease == lease && order->id != 0 &&
+            (order->act == RUNG_DO_CHECKPOINT || order->may_restore)) {
+            order->is_cancelled = true;
+            rung_cancel(acting->rungs, order->id);
         }
     }
 }

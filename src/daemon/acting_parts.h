@@ -52,8 +52,9 @@ struct order {
     bool is_undo;
     bool undoes_first; /* What an earlier run of ours began. */
     bool is_cancelled;
-    bool is_hook;   /* A restart. */
-    bool is_silent; /* No message asked for it: nobody is answered. */
+    bool may_restore; /* The act under way may take VRAM. */
+    bool is_hook;     /* A restart. */
+    bool is_silent;   /* No message asked for it: nobody is answered. */
     char service[JOURNAL_SERVICE_SIZE];
 };
 
@@ -87,6 +88,10 @@ void acting_start(struct acting *acting, struct order *order);
 
 /* Start what can be started by now. */
 void acting_start_waiting(struct acting *acting);
+
+/* @lease was taken back, or has ended: what of its VRAM is not on its way back
+ * does not come back. */
+void acting_keep_out(struct acting *acting, uint64_t lease);
 
 /* ---- acting_target.c --------------------------------------------------- */
 

@@ -174,6 +174,16 @@ class NvidiaThatHangs(Nvidia):
         put(self.cuda / "hang_at", "5\n")
 
 
+class NvidiaThatIsLate(Nvidia):
+    """NVIDIA's, whose driver moves the VRAM, and never says that it has."""
+
+    kind = "nvml, late"
+
+    def __init__(self, home, build):
+        super().__init__(home, build)
+        put(self.cuda / "late_at", "3\n")
+
+
 class Amd(Card):
     """AMD's: the files of the kernel's driver and of /proc."""
 

@@ -370,6 +370,38 @@ def test_a_checkpoint_that_hangs_keeps_nobody_from_being_ended(tmp_path, rung):
     assert cell.seen[1] == "ended: pause_late", cell.row()
 
 
+class LateCell(Cell):
+    """The one in which a checkpoint comes to its end after its time."""
+
+    def play(self):
+        self.start()
+        chat = self.ask()
+        assert chat.is_granted, chat.answer
+        log = self.home / "log"
+        until(lambda: f"lease {self.lease} of 'worker': checkpoint: "
+              in log.read_text(), "it is known what came of the checkpoint")
+        used = self.card.users()
+        assert sum(used.values()) <= self.card.capacity_mib, used
+        assert (self.cuda_state(), self.is_ended()) == (
+            cards.CHECKPOINTED, "pause_late")
+
+    def cuda_state(self):
+        """Return how the driver has the holder."""
+        path = self.card.cuda / f"state.{self.holder.pid}"
+        return path.read_text().strip()
+
+
+def test_a_checkpoint_that_comes_late_takes_no_vram_back(tmp_path):
+    """C1: the room that it has made is the chat's; the holder stays in host
+    memory."""
+    cell = LateCell(cards.NvidiaThatIsLate, "checkpoint", "hangs")
+    keeper = cards.Keeper()
+    cell.run(keeper, tmp_path / f"{os.getpid()}.0")
+    keeper.close()
+    assert cell.skipped is None, cell.row()
+    assert cell.failed is None, cell.row()
+
+
 def test_the_matrix_is_printed(matrix, record_property):
     """Guarantee 18: what was seen can be read, and something was."""
     skipped = sum(cell.skipped is not None for cell in CELLS)

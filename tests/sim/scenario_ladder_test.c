@@ -121,6 +121,125 @@ static void undone(struct stage *stage,
             .rung = {.rung = rung, .is_undo = true, .result = result}});
 }
 
+/* C1: VRAM that has gone in a checkpoint may come back with it: it is nobody's
+ * until somebody has said what came of it. */
+static void c1_what_a_checkpoint_has_freed_may_come_back(void **state)
+{
+    struct stage stage;
+    uint64_t lease;
+
+    (void)state;
+    lease = hold(&stage, KEPT, true);
+    (void)chat(&stage);
+    stage_wait(&stage, 3000);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 0);
+    answer(&stage, "it comes to nothing", lease, RUNG_CHECKPOINT, RUNG_FAILED);
+    stage_sample(&stage, 0, 0);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 20000);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 0);
+    stage_expect(&stage,
+                 "[   100] chat asks -> lease 3\n"
+                 "          work lease 1: checkpoint by 3100\n"
+                 "          chat lease 3 clearing\n"
+                 "[  3100] time\n"
+                 "          work lease 1 revoked (pause_late)\n"
+                 "          work lease 1 reclaiming\n"
+                 "[  3200] gpu 0 uses 0 MiB\n"
+                 "[  3200] it comes to nothing\n"
+                 "[  3200] gpu 0 uses 0 MiB\n"
+                 "[  3300] gpu 0 uses 20000 MiB\n"
+                 "[  3400] gpu 0 uses 0 MiB\n"
+                 "          work lease 1 ended (pause_late)\n"
+                 "          chat lease 3 granted, token 4, gpu 0, 24320 MiB\n");
+    stage_close(&stage);
+}
+
+/* C1: the same where the holder says that it has paused, meanwhile. */
+static void c1_nor_does_an_ack_make_room_meanwhile(void **state)
+{
+    struct stage stage;
+    uint64_t lease;
+
+    (void)state;
+    lease = hold(&stage, KEPT, true);
+    (void)chat(&stage);
+    stage_wait(&stage, 100);
+    stage_ack(&stage, lease, CORE_ACK_PAUSED, 0);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 0);
+    answer(&stage, "it comes to nothing", lease, RUNG_CHECKPOINT, RUNG_FAILED);
+    stage_sample(&stage, 0, 0);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 0);
+    stage_expect(&stage,
+                 "[   100] chat asks -> lease 3\n"
+                 "          work lease 1: checkpoint by 3100\n"
+                 "          chat lease 3 clearing\n"
+                 "[   200] work has paused lease 1\n"
+                 "[   300] gpu 0 uses 0 MiB\n"
+                 "[   300] it comes to nothing\n"
+                 "[   300] gpu 0 uses 0 MiB\n"
+                 "[   400] gpu 0 uses 0 MiB\n"
+                 "          chat lease 3 granted, token 4, gpu 0, 24320 MiB\n"
+                 "          work lease 1 paused\n");
+    stage_close(&stage);
+}
+
+/* C1: a restore that nobody has heard of may still come to its end. */
+static void c1_what_a_restore_needs_is_nobodys_meanwhile(void **state)
+{
+    struct stage stage;
+    uint64_t lease;
+    uint64_t first;
+
+    (void)state;
+    lease = hold(&stage, KEPT, true);
+    first = chat(&stage);
+    answer(&stage, "checkpointed", lease, RUNG_CHECKPOINT, RUNG_OK);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 0);
+    stage_release(&stage, first);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 0);
+    stage_wait(&stage, 3000);
+    (void)chat(&stage);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 0);
+    undone(&stage, "restored", lease, RUNG_CHECKPOINT, RUNG_OK);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 20000);
+    stage_wait(&stage, 5000);
+    stage_expect(&stage,
+                 "[   100] chat asks -> lease 3\n"
+                 "          work lease 1: checkpoint by 3100\n"
+                 "          chat lease 3 clearing\n"
+                 "[   100] checkpointed\n"
+                 "[   200] gpu 0 uses 0 MiB\n"
+                 "          chat lease 3 granted, token 4, gpu 0, 24320 MiB\n"
+                 "          work lease 1 paused\n"
+                 "[   200] chat releases lease 3\n"
+                 "          chat lease 3 ended (released)\n"
+                 "          work lease 1 clearing\n"
+                 "[   300] gpu 0 uses 0 MiB\n"
+                 "          work lease 1 resumed, token 5, gpu 0, 24320 MiB\n"
+                 "          work lease 1: undo checkpoint by 3300\n"
+                 "[  3300] time\n"
+                 "          work lease 1 revoked (restore_failed)\n"
+                 "          work lease 1 reclaiming\n"
+                 "[  3300] chat asks -> lease 6\n"
+                 "          chat lease 6 clearing\n"
+                 "[  3400] gpu 0 uses 0 MiB\n"
+                 "[  3400] restored\n"
+                 "[  3500] gpu 0 uses 20000 MiB\n"
+                 "[  8300] time\n"
+                 "          work lease 1 ended (restore_failed)\n"
+                 "          chat lease 6 granted, token 7, gpu 0, 4320 MiB\n");
+    stage_close(&stage);
+}
+
 /* C2: a holder that hangs is walked up the whole ladder; what needs no room,
  * the freeze, is left out, and the chat comes when the VRAM is free. */
 static void c2_a_hung_holder_climbs_every_rung(void **state)
@@ -134,6 +253,7 @@ static void c2_a_hung_holder_climbs_every_rung(void **state)
     stage_wait(&stage, 10000);
     answer(&stage, "the engine is not there", lease, RUNG_UNLOAD, RUNG_FAILED);
     stage_wait(&stage, 3000);
+    answer(&stage, "its time is over", lease, RUNG_CHECKPOINT, RUNG_FAILED);
     stage_wait(&stage, 4000);
     stage_wait(&stage, 100);
     stage_sample(&stage, 0, 0);
@@ -150,12 +270,12 @@ static void c2_a_hung_holder_climbs_every_rung(void **state)
                  "          work lease 1 revoked (pause_late)\n"
                  "          work lease 1: term by 17100\n"
                  "          work lease 1 reclaiming\n"
+                 "[ 13100] its time is over\n"
                  "[ 17100] time\n"
                  "          work lease 1: kill by 17600\n"
                  "[ 17200] gpu 0 uses 0 MiB\n"
                  "          work lease 1: restart by 22200\n"
-                 "          work lease 1 ended, left in checkpoint "
-                 "(pause_late)\n"
+                 "          work lease 1 ended (pause_late)\n"
                  "          chat lease 3 granted, token 4, gpu 0, 24320 MiB\n");
     stage_close(&stage);
 }
@@ -528,6 +648,9 @@ static void c15_observing_holds_nobody_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(c1_what_a_checkpoint_has_freed_may_come_back),
+        cmocka_unit_test(c1_nor_does_an_ack_make_room_meanwhile),
+        cmocka_unit_test(c1_what_a_restore_needs_is_nobodys_meanwhile),
         cmocka_unit_test(c2_a_hung_holder_climbs_every_rung),
         cmocka_unit_test(c2_a_checkpointed_holder_comes_back),
         cmocka_unit_test(c4_a_failed_restore_ends_the_lease),

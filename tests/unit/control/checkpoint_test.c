@@ -41,6 +41,7 @@ struct move {
     struct tree_target target;
     struct outcome outcome;
     pid_t pids[CHILDREN + 1];
+    bool may_not_restore;
 };
 
 static void set_state(const struct move *move, pid_t pid, const char *state)
@@ -129,12 +130,14 @@ static size_t restore(struct move *move, uint64_t free_mib, uint64_t time_ms)
 
     assert_int_equal(journal_read(&move->journal, &list), E_OK);
     count = thaw_select(&list, 7, true);
-    checkpoint_undo(&move->context,
-                    &(struct checkpoint_moved){.entries = list.entries,
-                                               .count = count,
-                                               .need_mib = VRAM_MIB,
-                                               .free_mib = free_mib},
-                    &patience, &move->outcome);
+    checkpoint_undo(
+        &move->context,
+        &(struct checkpoint_moved){.entries = list.entries,
+                                   .count = count,
+                                   .need_mib = VRAM_MIB,
+                                   .free_mib = free_mib,
+                                   .may_restore = !move->may_not_restore},
+        &patience, &move->outcome);
     journal_list_release(&list);
     return count;
 }
@@ -260,7 +263,7 @@ static void any_call_that_fails_on_the_way_back_can_be_tried_again(void **state)
  * process is killed and the others run again. */
 static void a_call_that_hangs_is_killed_and_taken_back(void **state)
 {
-    static const char *const at[] = {"2\n", "5\n", "8\n", "11\n"};
+    static const char *const at[] = {"2\n", "5\n", "7\n"};
     struct move *move = *state;
     size_t i;
 
@@ -270,6 +273,73 @@ static void a_call_that_hangs_is_killed_and_taken_back(void **state)
         checkpoint(move, BRIEF_MS);
         came_to_nothing(move, OUTCOME_FAILED, "does not answer");
     }
+}
+
+/* C1: what comes too late, or after a cancel, takes no VRAM back, which may be
+ * somebody else's by then.  Those that have moved stay, with their peers, until
+ * there is room; where none has, all go on. */
+static void what_comes_late_takes_no_vram(void **state)
+{
+    static const struct {
+        const char *file;
+        const char *call;
+        const char *states;
+    } late[] = {
+        {"hang_at", "8\n", "211"}, /* The look at the first, */
+        {"late_at", "9\n", "221"}, /* the second itself. */
+    };
+    struct move *move = *state;
+    size_t n;
+    int i;
+
+    for (n = 0; n < sizeof late / sizeof late[0]; n++) {
+        begin_again(move);
+        act_rig_write(&move->rig, late[n].file, late[n].call);
+        checkpoint(move, BRIEF_MS);
+        assert_int_equal(move->outcome.kind, OUTCOME_FAILED);
+        assert_non_null(strstr(move->outcome.reason, "stays there"));
+        assert_int_equal(in_journal(move), CHILDREN + 1);
+        for (i = 0; i <= CHILDREN; i++) {
+            assert_int_equal(state_of(move, move->pids[i]), late[n].states[i]);
+        }
+        restore_well(move);
+        assert_int_equal(in_journal(move), 0);
+    }
+}
+
+/* C1: one that is over late is over: nobody has to take it back. */
+static void a_checkpoint_that_is_made_late_is_made(void **state)
+{
+    struct move *move = *state;
+
+    act_rig_write(&move->rig, "late_at", "11\n");
+    checkpoint(move, BRIEF_MS);
+    assert_string_equal(move->outcome.reason, "");
+    assert_int_equal(move->outcome.kind, OUTCOME_OK);
+    all_are(move, '2');
+    restore_well(move);
+}
+
+/* C1: of a lease that has ended nothing is restored; who is only locked goes
+ * on. */
+static void nothing_is_restored_for_nobody(void **state)
+{
+    struct move *move = *state;
+    int i;
+
+    move->may_not_restore = true;
+    checkpoint_well(move);
+    set_state(move, move->pids[0], "1\n");
+    assert_int_equal(restore(move, VRAM_MIB, LONG_MS), CHILDREN + 1);
+    assert_int_equal(move->outcome.kind, OUTCOME_FAILED);
+    assert_non_null(strstr(move->outcome.reason, "holds no lease"));
+    assert_int_equal(state_of(move, move->pids[0]), '1');
+    assert_int_equal(state_of(move, move->pids[1]), '2');
+    for (i = 0; i <= CHILDREN; i++) {
+        set_state(move, move->pids[i], "1\n");
+    }
+    restore_well(move);
+    assert_int_equal(in_journal(move), 0);
 }
 
 /* A process that the driver broke is lost, and told so; the others run. */
@@ -522,6 +592,9 @@ int main(void)
         T(any_call_that_fails_is_taken_back),
         T(any_call_that_fails_on_the_way_back_can_be_tried_again),
         T(a_call_that_hangs_is_killed_and_taken_back),
+        T(what_comes_late_takes_no_vram),
+        T(a_checkpoint_that_is_made_late_is_made),
+        T(nothing_is_restored_for_nobody),
         T(a_broken_process_is_told_as_lost),
         T(a_driver_that_lies_is_seen),
         T(a_lock_that_times_out_is_explained),

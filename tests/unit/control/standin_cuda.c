@@ -6,6 +6,7 @@
  *               changes nothing
  *   break_at    likewise, and leaves the process in CU_PROCESS_STATE_FAILED
  *   hang_at     the N-th call never returns
+ *   late_at     likewise, and does what it is to do
  *   lie_at      the N-th call returns success and changes nothing
  *   busy.PID    its lock fails with CUDA_ERROR_NOT_READY (600)
  *
@@ -149,6 +150,13 @@ static int note(const char *call, int pid)
     return count;
 }
 
+static void hang(void)
+{
+    for (;;) {
+        (void)pause();
+    }
+}
+
 /* Move @pid from one state to another, or do what the files say instead. */
 static int step(const char *call, int pid, int from, int to)
 {
@@ -156,9 +164,7 @@ static int step(const char *call, int pid, int from, int to)
     int state = read_state(pid);
 
     if (count == read_number("hang_at")) {
-        for (;;) {
-            (void)pause();
-        }
+        hang();
     }
     if (count == read_number("break_at")) {
         write_state(pid, BROKEN);
@@ -176,6 +182,9 @@ static int step(const char *call, int pid, int from, int to)
     if (count != read_number("lie_at")) {
         write_state(pid, to);
     }
+    if (count == read_number("late_at")) {
+        hang();
+    }
     return SUCCESS;
 }
 
@@ -185,9 +194,7 @@ EXPORTED int cuCheckpointProcessGetState(int pid, int *state)
     int count = note("state", pid);
 
     if (count == read_number("hang_at")) {
-        for (;;) {
-            (void)pause();
-        }
+        hang();
     }
     if (count == read_number("fail_at") || count == read_number("break_at")) {
         return UNKNOWN;
