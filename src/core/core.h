@@ -225,6 +225,12 @@ enum core_row_flags {
                                             no more than a residue. */
     CORE_ROW_OVERDUE = (1 << 13),        /* Its newest grant was its turn after
                                             it had waited for too long. */
+    CORE_ROW_REASON = (0xf << 16),       /* RECLAIMING: the enum core_reason; 0
+                                            where an older version wrote it. */
+};
+
+enum {
+    CORE_ROW_REASON_SHIFT = 16
 };
 
 /* The row of a class: its place in the weighted order. */

@@ -170,6 +170,8 @@ void holder_reclaim(struct core *core,
         (void)idmap_remove(&core->jobs, lease->row.service, lease->row.job);
     }
     lease->reason = (uint8_t)reason;
+    lease->row.flags &= ~(uint32_t)CORE_ROW_REASON;
+    lease->row.flags |= (uint32_t)reason << CORE_ROW_REASON_SHIFT;
     lease->ref = 0;
     device_soil(core, lease);
     if (lease_is_sleeper(lease) && !has_vram(core, lease)) {
@@ -241,8 +243,8 @@ void holder_settle(struct core *core)
 static bool was_taken_back(enum core_reason reason)
 {
     switch (reason) {
-    case CORE_REASON_NONE: /* Taken back before a restart: rows keep no
-                              reason. */
+    case CORE_REASON_NONE: /* Taken back before a restart, by a version whose
+                              rows kept no reason. */
     case CORE_REASON_EXPIRED:
     case CORE_REASON_MAX_HOLD:
     case CORE_REASON_PAUSE_LATE:

@@ -22,6 +22,12 @@ static bool is_rung_sane(const struct core_lease_row *row)
             (row->state != LEASE_RECLAIMING || rung_reclaims(rung)));
 }
 
+static enum core_reason reason_of(const struct core_lease_row *row)
+{
+    return (enum core_reason)((row->flags & CORE_ROW_REASON) >>
+                              CORE_ROW_REASON_SHIFT);
+}
+
 static bool is_sane(const struct core *core, const struct core_lease_row *row)
 {
     uint64_t all = core_all_devices(core);
@@ -37,7 +43,7 @@ static bool is_sane(const struct core *core, const struct core_lease_row *row)
             (uint32_t)__builtin_popcountll(row->granted) == row->gpus) &&
            (granted || row->state <= LEASE_CLEARING) &&
            (row->rungs == 0 || ladder_is_packed(row->rungs)) &&
-           is_rung_sane(row);
+           reason_of(row) < CORE_REASONS && is_rung_sane(row);
 }
 
 /* The state a row comes back in. */
@@ -117,6 +123,7 @@ static int restore_lease(struct core *core, const struct core_lease_row *row)
     lease->row = *row;
     lease->row.state = (uint8_t)state_after(row);
     lease->row.rungs = row->rungs == 0 ? LADDER_DEFAULT : row->rungs;
+    lease->reason = (uint8_t)reason_of(row);
     lease->is_stored = true;
     adopt(core, lease);
     lease_enter(core, lease);

@@ -384,7 +384,7 @@ static void b8_a_service_is_restarted_once(void **state)
                          "[ 20001] chat asks -> lease 1000\n"
                          "          chat lease 1000 clearing\n"
                          "[ 24001] gpu 0 uses 0 MiB\n"
-                         "          work lease 1 ended\n"
+                         "          work lease 1 ended (expired)\n"
                          "          chat lease 1000 granted, token 1001, gpu "
                          "0, 24320 MiB\n");
     stage_close(&stage);
@@ -415,7 +415,7 @@ static void c2_a_rung_is_begun_again_after_a_restart(void **state)
                          "          work lease 1: term by 5001\n"
                          "[  1002] work dies with lease 1\n"
                          "          work lease 1: restart by 6002\n"
-                         "          work lease 1 ended\n");
+                         "          work lease 1 ended (operator)\n");
     stage_close(&stage);
 }
 
