@@ -185,7 +185,11 @@ void walk_pause_next(struct core *core,
     lease->acked_at_ms = 0;
     lease->kept_mib = 0;
     lease->reason = (uint8_t)reason;
-    if (next == RUNG_NONE) {
+    if (core->bypass_until_ms != 0) {
+        /* It is neither revoked nor is its pause withdrawn. */
+        lease->rung_by_ms = core->now_ms + lease->row.pause_grace_ms;
+        holder_extend(core, lease);
+    } else if (next == RUNG_NONE) {
         holder_reclaim(core, lease, reason);
     } else {
         begin_pause(core, lease, next);
@@ -290,10 +294,28 @@ bool walk_is_over(const struct lease *lease)
     return lease->row.rung == RUNG_RESTART;
 }
 
+/* Under bypass nobody else is ended, unless an operator wants it: of the rungs
+ * from @next on only the restart of what has ended is left. */
+static enum rung next_bypassed(const struct lease *lease, enum rung next)
+{
+    bool has_ended = lease->acked_at_ms != 0 || lease->row.rung == RUNG_TERM ||
+                     lease->row.rung == RUNG_KILL;
+
+    if (next == RUNG_NONE || lease->reason == CORE_REASON_OPERATOR) {
+        return next;
+    }
+    return has_ended && ladder_has(lease->row.rungs, RUNG_RESTART)
+               ? RUNG_RESTART
+               : RUNG_NONE;
+}
+
 void walk_force_on(struct core *core, struct lease *lease, enum rung after)
 {
     enum rung next = ladder_next_reclaim(lease->row.rungs, after);
 
+    if (core->bypass_until_ms != 0) {
+        next = next_bypassed(lease, next);
+    }
     if (next == RUNG_NONE || next == RUNG_RESTART) {
         bool restarts = next == RUNG_RESTART &&
                         (lease->row.flags & CORE_ROW_RESTARTED) == 0;

@@ -544,6 +544,17 @@ static bool keeps_too_much(const struct ref *ref,
     return false;
 }
 
+/* It counts as the deadline. */
+static void pause_failed(struct ref *ref, struct ref_lease *lease)
+{
+    if (ref->bypass_until == 0) {
+        take_back(ref, lease);
+    } else {
+        lease->acked_at = 0;
+        lease->pause_until = ref->now + lease->grace;
+    }
+}
+
 void ref_ack(struct ref *ref, uint64_t id, enum ref_ack action, uint32_t kept)
 {
     struct ref_lease *lease = ref_find(ref, id);
@@ -560,7 +571,7 @@ void ref_ack(struct ref *ref, uint64_t id, enum ref_ack action, uint32_t kept)
         return;
     }
     if (action == REF_ACK_ERROR || keeps_too_much(ref, lease, kept)) {
-        take_back(ref, lease);
+        pause_failed(ref, lease);
         return;
     }
     mark_changed(ref, lease);

@@ -533,6 +533,22 @@ static void note_state(struct rig *rig, const struct core_message *message)
     }
 }
 
+/* Under bypass nobody is ended but by an operator (C15). */
+static void check_bypass(struct rig *rig, const struct core_message *message)
+{
+    struct core_lease_view view;
+    struct core_stats stats;
+
+    core_stats(rig->core, &stats);
+    if (stats.bypass_until_ms != 0 &&
+        (message->rung == RUNG_TERM || message->rung == RUNG_KILL) &&
+        core_lease_view(rig->core, message->lease, &view) == E_OK &&
+        view.reason != CORE_REASON_OPERATOR) {
+        rig_fail(rig, "lease %llu: %s under bypass",
+                 (unsigned long long)message->lease, rung_name(message->rung));
+    }
+}
+
 /* A rung is begun: the store knows it, and no service is restarted twice for
  * one revocation (B8). */
 static void check_rung(struct rig *rig, const struct core_message *message)
@@ -553,6 +569,7 @@ static void check_rung(struct rig *rig, const struct core_message *message)
     if (message->is_undo || row == NULL) {
         return; /* It may be the last that is heard of the lease. */
     }
+    check_bypass(rig, message);
     if ((row->flags & flag) != flag ||
         (message->state == row->state && row->rung != message->rung)) {
         rig_fail(rig, "lease %llu: %s is begun, but the store does not know it",

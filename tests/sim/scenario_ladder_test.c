@@ -609,6 +609,59 @@ static void the_end_of_a_watched_process_counts(void **state)
     stage_close(&stage);
 }
 
+/* C15: a bypass ends nobody any more, also where that has begun; what was ended
+ * is started again. */
+static void c15_a_bypass_stops_a_ladder(void **state)
+{
+    struct stage stage;
+
+    (void)state;
+    (void)hold(&stage, FORCE, true);
+    stage_wait(&stage, 20000); /* The TTL: term has begun. */
+    stage_admin(&stage, CORE_BYPASS, 0, 0, 90000);
+    (void)chat(&stage);
+    stage_wait(&stage, 4000);
+    stage_wait(&stage, 10000);
+    stage_expect(&stage,
+                 "[ 20000] time\n"
+                 "          work lease 1 revoked (expired)\n"
+                 "          work lease 1: term by 24000\n"
+                 "          work lease 1 reclaiming\n"
+                 "[ 20100] the operator sets bypass until 90000\n"
+                 "[ 20100] chat asks -> lease 3\n"
+                 "          chat lease 3 granted, token 4, gpu 0, 0 MiB, "
+                 "advisory\n"
+                 "[ 24000] time\n"
+                 "          work lease 1: restart by 29000\n"
+                 "[ 29000] time\n"
+                 "          work lease 1 ended (expired)\n");
+    stage_close(&stage);
+}
+
+/* C15: and nobody is revoked who could not pause. */
+static void c15_a_bypass_revokes_nobody_who_fails_to_pause(void **state)
+{
+    struct stage stage;
+    uint64_t lease;
+
+    (void)state;
+    lease = hold(&stage, ALL, true);
+    (void)chat(&stage);
+    stage_admin(&stage, CORE_BYPASS, 0, 0, 60000);
+    stage_ack(&stage, lease, CORE_ACK_ERROR, 0);
+    stage_wait(&stage, 15000);
+    stage_expect(&stage,
+                 "[   100] chat asks -> lease 3\n"
+                 "          work lease 1 asked to pause by 10100, for lease 3, "
+                 "23720 MiB\n"
+                 "          chat lease 3 clearing\n"
+                 "[   100] the operator sets bypass until 60000\n"
+                 "          chat lease 3 granted, token 4, gpu 0, 0 MiB, "
+                 "advisory\n"
+                 "[   100] work cannot pause lease 1\n");
+    stage_close(&stage);
+}
+
 /* C15: who observes grants at once, says what it would have waited for, and
  * revokes nobody. */
 static void c15_observing_holds_nobody_up(void **state)
@@ -662,6 +715,8 @@ int main(void)
         cmocka_unit_test(c2_nobody_is_left_frozen),
         cmocka_unit_test(c2_force_walks_with_its_graces),
         cmocka_unit_test(the_end_of_a_watched_process_counts),
+        cmocka_unit_test(c15_a_bypass_stops_a_ladder),
+        cmocka_unit_test(c15_a_bypass_revokes_nobody_who_fails_to_pause),
         cmocka_unit_test(c15_observing_holds_nobody_up),
     };
 
