@@ -258,7 +258,7 @@ void redis_tell_release(struct redis *redis)
 
 /* ---- What the core says ------------------------------------------------- */
 
-/* A task is refused where nobody waits on a connection. */
+/* The wait of a task ended ungranted: no connection is told. */
 static void say_refusal(struct redis *redis, const struct core_message *message)
 {
     const struct names_lease *sent =
@@ -267,33 +267,44 @@ static void say_refusal(struct redis *redis, const struct core_message *message)
         .name = "refuse",
         .lease = message->lease,
         .wall_ms = clock_wall_ms(),
-        .job_id = sent == NULL || sent->job == 0 ? NULL : sent->job_id,
-        .error = err_type(message->error)};
+        .reason = core_reason_name(message->reason),
+        .error = err_type(
+            message->reason == CORE_REASON_CANCELLED ? E_ENDED : E_TIMEOUT)};
 
-    redis_publish(redis, message->service, &command);
+    if (sent != NULL && sent->job != 0) {
+        command.job_id = sent->job_id;
+        redis_publish(redis, message->service, &command);
+    }
+}
+
+static void tell_ended(struct redis *redis, const struct core_message *message)
+{
+    struct core_lease_view view;
+
+    if (core_lease_view(driver_core(redis->daemon->driver), message->lease,
+                        &view) != E_OK) {
+        return;
+    }
+    redis_take_ended(redis, view.row.token, message->lease);
+    if (view.row.token == 0 && (message->reason == CORE_REASON_TIMEOUT ||
+                                message->reason == CORE_REASON_AWAY ||
+                                message->reason == CORE_REASON_CANCELLED)) {
+        say_refusal(redis, message);
+    }
 }
 
 void redis_tell(struct daemon *daemon, const struct core_message *message)
 {
     struct redis *redis = daemon->redis;
-    struct core_lease_view view;
 
     if (redis == NULL) {
         return;
     }
     redis_keys_tell(redis, message);
-    if (message->type == CORE_MSG_STATE) {
-        if (message->state == LEASE_ENDED &&
-            core_lease_view(driver_core(daemon->driver), message->lease,
-                            &view) == E_OK) {
-            redis_take_ended(redis, view.row.token, message->lease);
-        }
-    } else if (message->type == CORE_MSG_REFUSE) {
-        if (message->ref == 0) {
-            say_refusal(redis, message);
-        }
-    } else {
+    if (message->type != CORE_MSG_STATE) {
         say(redis, message);
+    } else if (message->state == LEASE_ENDED) {
+        tell_ended(redis, message);
     }
 }
 

@@ -270,6 +270,8 @@ static const char *closed(const struct daemon *daemon, uint64_t devices)
         core_device_view(driver_core(daemon->driver), i, &view);
         if (view.is_drained) {
             text = "nothing new is granted there: it is drained";
+        } else if (view.is_foreign) {
+            text = "another program holds the GPU's key in Redis";
         } else if (view.state == CORE_DEVICE_OK) {
             return NULL;
         }

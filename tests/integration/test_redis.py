@@ -138,6 +138,18 @@ def test_what_cannot_be_accepted_is_refused_with_its_job(coordinator, service):
     assert service.expect("refuse", job_id="late")["error"] == "draining"
 
 
+def test_a_task_that_is_not_granted_in_time_is_refused(coordinator, service):
+    coordinator.request("holder", priority=0)
+    service.request(job_id="j", timeout_ms=1)
+    refusal = service.expect("refuse", job_id="j")
+    assert (refusal["error"], refusal["reason"]) == ("wait-timeout", "timeout")
+    service.request(job_id="k")
+    until(lambda: coordinator.status()["waiting"] == 1, "it waits")
+    lease = coordinator.status()["waiters"][0]["lease"]
+    coordinator.post("/gpu/cancel", lease=lease)
+    assert service.expect("refuse", job_id="k")["error"] == "ended"
+
+
 def test_messages_that_are_none_are_refused_and_change_nothing(
         coordinator, service):
     for text in ("", "paused", "[]", "{}", '{"ack_type":"paused"}',

@@ -2,10 +2,13 @@
 guarantee 14."""
 
 import json
+import socket
+import threading
+import time
 
 import pytest
 
-from conftest import until
+from conftest import LIMIT_S, until
 from redis_server import (make_redis, needs_redis, redis,  # noqa: F401
                           subscribe)
 
@@ -162,7 +165,8 @@ def test_b7_a_task_behind_a_foreign_key_is_queued_not_granted(
 def test_b7_what_is_not_ours_is_foreign(coordinator, redis, value):
     redis.cli("SET", key_of(coordinator), value)
     await_foreign(coordinator)
-    assert coordinator.request("gemma", timeout_ms=0).status == 503
+    refusal = coordinator.request("gemma", timeout_ms=0)
+    assert refusal.status == 503 and "another program" in refusal["detail"]
 
 
 def test_b7_a_key_of_another_kind_is_foreign(coordinator, redis):
@@ -198,6 +202,73 @@ def test_b7_a_gang_takes_the_keys_of_all_its_gpus_or_none(make, redis):
     redis.cli("DEL", keys[1])
     grant = gang.result()
     assert [redis.key(key)["token"] for key in keys] == [grant["token"]] * 2
+
+
+class Foreign:
+    """A program that holds the GPU by SETNX, over and over, and leaves it as
+    long as it had it."""
+
+    CALLS = 50  # So long.
+
+    def __init__(self, server, key):
+        self.key = key
+        self.spans = []
+        self.is_over = False
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(server.socket)
+        self.replies = self.sock.makefile("rb")
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _call(self, text):
+        self.sock.sendall(text.encode() + b"\r\n")
+        return self.replies.readline()
+
+    def _rest(self):
+        for _ in range(self.CALLS):
+            self._call("PING")
+
+    def _run(self):
+        while not self.is_over:
+            if self._call(f"SETNX {self.key} other") == b":1\r\n":
+                begin = time.monotonic_ns()
+                self._rest()
+                self.spans.append((begin, time.monotonic_ns()))
+                self._call(f"DEL {self.key}")
+                self._rest()
+
+    def end(self):
+        self.is_over = True
+        self.thread.join(LIMIT_S)
+        self.sock.close()
+
+
+def contend(coordinator, redis, times):
+    """Hold the GPU @times by turns with a program of SETNX, and more until a
+    grant found its key; return what both held, in order."""
+    foreign = Foreign(redis, key_of(coordinator))
+    spans = []
+    while (min(len(spans), len(foreign.spans)) < times
+           or not taken(coordinator)):
+        grant = coordinator.request("gemma", timeout_ms=15000)
+        assert grant.status == 200, grant
+        begin = time.monotonic_ns()
+        coordinator.renew(grant)
+        spans.append((begin, time.monotonic_ns()))
+        coordinator.release(grant)
+    foreign.end()
+    return sorted(spans + foreign.spans)
+
+
+def overlaps(spans):
+    return [(one, two) for one, two in zip(spans, spans[1:])
+            if two[0] < one[1]]
+
+
+def test_b7_one_holder_at_any_moment_ours_or_others(coordinator, redis):
+    """Grants and a program that only knows SETNX contend for the GPU: what
+    each of them held never overlaps."""
+    assert overlaps(contend(coordinator, redis, 15)) == []
 
 
 # ---- Guarantee 14: slower, never wrong ------------------------------------

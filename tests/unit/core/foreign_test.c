@@ -2,6 +2,7 @@
  * grant that learns of it when it is stored already and told to nobody. */
 #include "core/core.h"
 #include "core/lease.h"
+#include "lib/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,12 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+enum {
+    NUMBERS = 100000, /* Leases and tokens of a test. */
+    LIVE_MAX = 512,
+    STEPS = 30000
+};
 
 struct fixture {
     struct core *core;
@@ -50,8 +57,8 @@ static int set_up(void **state)
     assert_int_equal(core_create(&config, &alloc_libc, 1000, 1, &fixture.core),
                      E_OK);
     event.admin.action = CORE_NUMBERS;
-    event.admin.id_end = 1000;
-    event.admin.token_end = 1000;
+    event.admin.id_end = NUMBERS;
+    event.admin.token_end = NUMBERS;
     assert_int_equal(feed(&fixture, event), E_OK);
     *state = &fixture;
     return 0;
@@ -419,6 +426,172 @@ static void a_lenient_end_of_a_stream_shortens_nothing(void **state)
     assert_false(look(fixture, lease).can_hear);
 }
 
+/* ---- By chance --------------------------------------------------------- */
+
+/* What is looked at from outside. */
+struct watch {
+    bool is_stored[NUMBERS]; /* By the id of a lease. */
+    uint64_t live[LIVE_MAX];
+    uint32_t count;
+    uint64_t token; /* The highest that was told. */
+    uint64_t ref;
+    uint64_t taken_back;
+};
+
+static bool collect(void *arg, uint64_t id)
+{
+    struct watch *watch = arg;
+
+    watch->live[watch->count++] = id;
+    return watch->count < LIVE_MAX;
+}
+
+/* Take in what the step did: tokens rise, and the store is told of leases that
+ * it should know, and of no others. */
+static void take_in(const struct fixture *fixture, struct watch *watch)
+{
+    size_t i;
+
+    for (i = 0; i < fixture->effects.record_count; i++) {
+        const struct core_record *record = &fixture->effects.records[i];
+
+        if (record->type == CORE_RECORD_LEASE ||
+            record->type == CORE_RECORD_LEASE_END) {
+            watch->is_stored[record->lease.id] =
+                record->type == CORE_RECORD_LEASE;
+        }
+    }
+    for (i = 0; i < fixture->effects.message_count; i++) {
+        const struct core_message *one = &fixture->effects.messages[i];
+
+        if (one->type == CORE_MSG_RESUME ||
+            (one->type == CORE_MSG_GRANT && one->token > watch->token)) {
+            assert_true(one->token > watch->token);
+            watch->token = one->token;
+        }
+    }
+    watch->count = 0;
+    core_each_lease(fixture->core, (1u << LEASE_ENDED) - 1, collect, watch);
+    for (i = 0; i < watch->count; i++) {
+        struct core_lease_view view = look(fixture, watch->live[i]);
+
+        assert_int_equal(watch->is_stored[view.row.id],
+                         view.row.job != 0 ||
+                             view.row.first_granted_at_ms != 0);
+    }
+}
+
+static struct core_event any_request(struct random *random, struct watch *watch)
+{
+    static const uint32_t classes[] = {0, 2, 5, CORE_CLASS(0)};
+    struct core_event event =
+        request(random_between(random, 1, 5), ++watch->ref);
+
+    event.submit.class_id = classes[random_below(random, 4)];
+    event.submit.gpus = random_between(random, 1, 2);
+    event.submit.vram_mib = random_once_in(random, 2) ? 0 : 300;
+    if (random_once_in(random, 2)) {
+        event.submit.job = watch->ref;
+        event.submit.is_durable = random_once_in(random, 2);
+        event.submit.ref = event.submit.is_durable ? 0 : watch->ref;
+    }
+    return event;
+}
+
+/* Return something that may happen to @view. */
+static struct core_event any_act(struct random *random,
+                                 struct watch *watch,
+                                 const struct core_lease_view *view)
+{
+    struct core_event event = {.type = CORE_TICK};
+    uint64_t id = view->row.id;
+    uint64_t token = view->row.token;
+
+    switch (random_below(random, 5)) {
+    case 0:
+        event.type = CORE_RELEASE;
+        event.release.lease = id;
+        event.release.token = token;
+        break;
+    case 1:
+        event.type = CORE_ACK;
+        event.ack.lease = id;
+        event.ack.token = token;
+        break;
+    case 2:
+        event.type = CORE_CANCEL;
+        event.cancel.lease = id;
+        break;
+    case 3:
+        event.type = CORE_RENEW;
+        event.renew.lease = id;
+        event.renew.token = token;
+        break;
+    default:
+        event.type = CORE_FOREIGN;
+        event.foreign.devices = random_below(random, 4);
+        event.foreign.lease = id;
+        event.foreign.token = token;
+        event.foreign.ref = random_once_in(random, 3) ? 0 : ++watch->ref;
+        break;
+    }
+    return event;
+}
+
+static struct core_event
+any_event(struct fixture *fixture, struct random *random, struct watch *watch)
+{
+    struct core_event event = {.type = CORE_TICK};
+    struct core_lease_view view;
+
+    switch (random_below(random, 10)) {
+    case 0:
+        return any_request(random, watch);
+    case 2:
+        event.type = random_once_in(random, 2) ? CORE_ATTACH : CORE_DETACH;
+        event.attach.service = random_between(random, 1, 5);
+        event.detach.is_lenient = random_once_in(random, 2);
+        return event;
+    case 3:
+        event.type = CORE_FOREIGN;
+        event.foreign.devices =
+            random_once_in(random, 4) ? random_below(random, 4) : 0;
+        return event;
+    case 4:
+        fixture->now_ms += random_below(random, 3000);
+        return event;
+    default:
+        if (watch->count == 0) {
+            return event;
+        }
+        view = look(fixture, watch->live[random_below(random, watch->count)]);
+        return any_act(random, watch, &view);
+    }
+}
+
+/* Whatever happens around it, each step leaves the core whole (core_check()
+ * in feed()), tokens rise, and the store knows who outlives a restart. */
+static void grants_that_go_back_leave_the_core_whole(void **state)
+{
+    static struct watch watch;
+    struct fixture *fixture = *state;
+    struct random random = {20261122};
+    int i;
+
+    for (i = 0; i < STEPS; i++) {
+        struct core_event event = any_event(fixture, &random, &watch);
+        int rc = feed(fixture, event);
+
+        watch.taken_back += rc == E_OK && event.type == CORE_FOREIGN &&
+                            event.foreign.lease != 0;
+        if (rc == E_OK) {
+            take_in(fixture, &watch);
+        }
+    }
+    print_message("%u grants went back\n", (unsigned)watch.taken_back);
+    assert_true(watch.taken_back > STEPS / 100);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -434,6 +607,8 @@ int main(void)
         TEST(a_pause_told_to_nobody_goes_back_with_its_grant),
         TEST(what_was_told_is_not_taken_back),
         TEST(a_lenient_end_of_a_stream_shortens_nothing),
+        cmocka_unit_test_setup_teardown(
+            grants_that_go_back_leave_the_core_whole, set_up_two, tear_down),
         cmocka_unit_test_setup_teardown(a_gang_goes_back_from_all_its_devices,
                                         set_up_two, tear_down),
     };
