@@ -10,7 +10,9 @@
 #include <stdlib.h>
 
 enum {
-    COMMIT_RETRY_MS = 250 /* After one that failed; nothing spins. */
+    COMMIT_RETRY_MS = 250, /* After one that failed; nothing spins. */
+    GATHER_PARTS = 4,      /* Of the time of a commit. */
+    GATHER_NS_MAX = 1000000
 };
 
 /* ---- Replies that wait for an fsync ----------------------------------- */
@@ -156,6 +158,34 @@ static void swap_turns(struct driver *driver)
     driver->flying = turn;
 }
 
+/* Those who were just answered often call again at once.  While others already
+ * wait for the next commit it waits for them, too, for a part of the time that
+ * a commit takes: else the callers fall in two halves, each of which waits for
+ * the commits of both. */
+static void gather(struct driver *driver, size_t answered)
+{
+    uint64_t now_ns = clock_mono_ns();
+    uint64_t part_ns = (now_ns - driver->commit_began_ns) / GATHER_PARTS;
+
+    if (driver->filling.call_count > 0) {
+        driver->gather_calls = answered + driver->filling.call_count;
+        driver->gather_until_ns =
+            now_ns + (part_ns < GATHER_NS_MAX ? part_ns : GATHER_NS_MAX);
+    }
+}
+
+/* Say whether the next commit waits for more, for a moment. */
+static bool is_gathering(struct driver *driver)
+{
+    if (driver->filling.call_count < driver->gather_calls &&
+        clock_mono_ns() < driver->gather_until_ns) {
+        return loop_linger(driver->is.loop, driver->gather_until_ns);
+    }
+    driver->gather_calls = 0;
+    (void)loop_linger(driver->is.loop, 0);
+    return false;
+}
+
 static void on_committed(void *arg, int rc)
 {
     struct driver *driver = arg;
@@ -165,6 +195,7 @@ static void on_committed(void *arg, int rc)
     driver->stats.commits++;
     driver->stats.commit_ns += clock_mono_ns() - driver->commit_began_ns;
     if (rc == E_OK) {
+        gather(driver, driver->flying.call_count);
         postpone(driver);
         deliver(driver, &driver->flying);
     } else if (rc == E_NO_LEADER) {
@@ -229,7 +260,9 @@ void driver_end_turn(struct driver *driver)
     if (!driver->is_flying && !is_held(driver)) {
         driver_keep_numbers(driver);
         if (driver->filling.has_records) {
-            commit(driver);
+            if (!is_gathering(driver)) {
+                commit(driver);
+            }
         } else if (!turn_is_empty(&driver->filling)) {
             swap_turns(driver);
             deliver(driver, &driver->flying);

@@ -28,6 +28,8 @@ struct driver {
     uint64_t fed_at_ms;     /* Time of the newest event. */
     uint64_t commit_number; /* Of the newest commit. */
     uint64_t commit_began_ns;
+    uint64_t gather_until_ns; /* Until when the next commit may wait for ... */
+    size_t gather_calls;      /* ... so many calls to come together. */
     uint64_t commit_retry_at_ms; /* Of clock_mono_ms(), as the next. */
     uint64_t numbers_retry_at_ms;
     uint64_t numbers_end;   /* What the core was allowed. */

@@ -27,10 +27,12 @@ struct loop {
     uint64_t armed_at_ms; /* UINT64_MAX = not armed. */
     uint64_t timer_at_ms; /* What timer_fd is set to: not later than that. */
     uint64_t turns;
+    uint64_t linger_until_ns; /* 0 = does not linger. */
     int timer_fd;
     bool ends_turn; /* turn_end is active. */
     bool is_due;    /* The armed instant has come in this turn. */
     bool watches;   /* Looks for more input for a while after a turn. */
+    bool is_running;
 };
 
 /* Input has been read by now, so that time is told after it. */
@@ -248,16 +250,39 @@ static void watch_input(struct loop *loop)
     } while (!is_stopped(loop) && clock_mono_ns() < until_ns);
 }
 
+bool loop_linger(struct loop *loop, uint64_t until_ns)
+{
+    loop->linger_until_ns = loop->watches && loop->is_running ? until_ns : 0;
+    return loop->linger_until_ns != 0;
+}
+
+/* Look for input without sleeping until nobody wants that any more. */
+static void linger(struct loop *loop)
+{
+    while (loop->linger_until_ns != 0 && !is_stopped(loop)) {
+        if (clock_mono_ns() >= loop->linger_until_ns) {
+            loop->linger_until_ns = 0;
+            loop_end_turn(loop);
+        }
+        if (event_base_loop(loop->base, EVLOOP_NONBLOCK) != 0) {
+            return;
+        }
+    }
+}
+
 void loop_run(struct loop *loop)
 {
+    loop->is_running = true;
     do {
         uint64_t turns = loop->turns;
 
         if (event_base_loop(loop->base, EVLOOP_ONCE) != 0) {
             return;
         }
+        linger(loop);
         if (loop->watches && loop->turns != turns && !is_stopped(loop)) {
             watch_input(loop);
+            linger(loop);
         }
     } while (!is_stopped(loop));
 }

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct event_base; /* libevent's. */
@@ -42,6 +43,11 @@ struct event_base *loop_base(const struct loop *loop);
 
 /* Call on_turn_end at the end of this turn, or of the next one that is. */
 void loop_end_turn(struct loop *loop);
+
+/* Look for input without sleeping until @until_ns (clock_mono_ns()), and let
+ * the turn end then; 0 = no longer.  False, and nothing of that, where looking
+ * would take the processor from those who are looked for. */
+bool loop_linger(struct loop *loop, uint64_t until_ns);
 
 /* Call on_deadline at @mono_ms (clock_mono_ms()), not before; UINT64_MAX:
  * never.  Replaces what was armed before. */

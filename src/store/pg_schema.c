@@ -161,7 +161,9 @@ static const char function_fence[] =
     " END IF;\n"
     "END $$";
 
-/* True where the batch was written, false where its number says that it was
+/* The fence is looked at here, too, since a call of a function takes as long as
+ * the look; gpu_fence() says what is wrong with it.
+ * True where the batch was written, false where its number says that it was
  * before.  The row of gpu_batch makes a repeat wait for a first attempt that
  * is still under way on a connection that we have given up. */
 static const char function_commit[] =
@@ -169,8 +171,16 @@ static const char function_commit[] =
     " my_number bigint, leases gpu_lease[], ended bigint[],\n"
     " classes gpu_class[], mode gpu_mode)\n"
     " RETURNS boolean LANGUAGE plpgsql AS $$\n"
+    "DECLARE\n"
+    " l gpu_leader;\n"
     "BEGIN\n"
-    " PERFORM gpu_fence(my_timeline, my_epoch);\n"
+    " SELECT * INTO l FROM gpu_leader FOR KEY SHARE;\n"
+    " IF l.epoch IS DISTINCT FROM my_epoch\n"
+    "  OR l.timeline IS DISTINCT FROM my_timeline\n"
+    "  OR ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()),\n"
+    "   1, 8))::bit(32)::bigint <> my_timeline THEN\n"
+    "  PERFORM gpu_fence(my_timeline, my_epoch);\n"
+    " END IF;\n"
     " UPDATE gpu_batch SET number = my_number\n"
     "  WHERE epoch = my_epoch AND number < my_number;\n"
     " IF NOT FOUND THEN\n"

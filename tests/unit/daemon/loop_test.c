@@ -32,6 +32,8 @@ struct fixture {
     uint64_t told_at_ms;  /* When the deadline was told last. */
     uint64_t rearm_at_ms; /* Not 0: the input arms this. */
     unsigned inputs_left; /* The turn end sends so many more. */
+    uint64_t linger_ns;   /* Not 0: the turn end lingers so long, once. */
+    uint64_t until_ns;    /* Until then. */
     char stop_at;         /* The loop is stopped at this letter. */
     bool gave_up;
 };
@@ -55,6 +57,14 @@ static void on_turn_end(void *arg)
     struct fixture *fx = arg;
 
     note(fx, 't');
+    if (fx->linger_ns != 0) {
+        fx->until_ns = clock_mono_ns() + fx->linger_ns;
+        fx->linger_ns = 0;
+        if (!loop_linger(fx->loop, fx->until_ns)) {
+            loop_end_turn(fx->loop); /* On the only processor: at once. */
+            fx->until_ns = 0;
+        }
+    }
     if (fx->inputs_left != 0) {
         fx->inputs_left--;
         send_input(fx);
@@ -272,6 +282,19 @@ static void deadline_comes_right_after_a_turn(void **state)
     assert_true(fx->told_at_ms >= fx->rearm_at_ms);
 }
 
+/* A commit that waits for more is not forgotten, and not early. */
+static void a_turn_that_lingers_ends_again(void **state)
+{
+    struct fixture *fx = *state;
+
+    fx->linger_ns = LATER_MS * 1000000;
+    fx->stop_at = 'd';
+    loop_end_turn(fx->loop);
+    loop_arm(fx->loop, clock_mono_ms() + 2 * LATER_MS);
+    run(fx, "ttdt");
+    assert_true(clock_mono_ns() >= fx->until_ns);
+}
+
 static void signal_is_told(void **state)
 {
     struct fixture *fx = *state;
@@ -297,6 +320,7 @@ int main(void)
         T(turn_ends_once),
         T(input_right_after_a_turn_is_a_turn),
         T(deadline_comes_right_after_a_turn),
+        T(a_turn_that_lingers_ends_again),
         T(signal_is_told),
     };
 
