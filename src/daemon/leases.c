@@ -127,29 +127,43 @@ void cancel_handle(struct daemon *daemon,
 
 /* ---- Renew ------------------------------------------------------------ */
 
+/* Fill @control with what a holder that renews is to do, and @grant, which it
+ * may point to; false where that is nothing. */
+static bool fill_control(struct daemon *daemon,
+                         const struct driver_reply *reply,
+                         const struct core_lease_view *view,
+                         struct grant *grant,
+                         struct api_control *control)
+{
+    if (view->row.token != reply->token) {
+        /* It was resumed, and does not know yet. */
+        grant_fill(daemon, view, grant);
+        control->type = API_CONTROL_RESUME;
+        control->grant = &grant->api;
+        return true;
+    }
+    if (view->row.state == LEASE_PAUSING && view->acked_at_ms == 0) {
+        grant_pause(daemon, view, control);
+        return true;
+    }
+    return false;
+}
+
 static void send_renewed(void *arg, const struct driver_reply *reply)
 {
     struct daemon *daemon = arg;
     struct core_lease_view view;
     struct api_control control = {0};
-    bool has_control = true;
+    bool has_control = false;
     struct grant grant;
     struct buf *body;
 
     if (look(daemon, reply, &view) != E_OK) {
         return;
     }
-    if (redis_is_asking(daemon, view.row.id)) {
-        has_control = false; /* Nobody knows yet. */
-    } else if (view.row.token != reply->token) {
-        /* It was resumed, and does not know yet. */
-        grant_fill(daemon, &view, &grant);
-        control.type = API_CONTROL_RESUME;
-        control.grant = &grant.api;
-    } else if (view.row.state == LEASE_PAUSING && view.acked_at_ms == 0) {
-        grant_pause(daemon, &view, &control);
-    } else {
-        has_control = false;
+    /* While Redis is asked for the key nobody knows what to tell. */
+    if (!redis_is_asking(daemon, view.row.id)) {
+        has_control = fill_control(daemon, reply, &view, &grant, &control);
     }
     body = answer_buf(daemon);
     api_write_renewed(body, grant_expires_in_ms(daemon, &view),
