@@ -383,7 +383,9 @@ static void arm(struct pg_store *store)
             store->io_fd = PQsocket(store->conn);
             (void)event_assign(&store->io, store->loop, store->io_fd,
                                (short)(what | EV_PERSIST), on_io, store);
-            store->io_what = event_add(&store->io, NULL) == 0 ? what : (short)0;
+            if (event_add(&store->io, NULL) == 0) {
+                store->io_what = what;
+            }
         }
     }
     arm_timer(store);
