@@ -168,6 +168,11 @@ void device_charge(struct core *core, struct lease *lease, uint64_t set)
         charge = lease_is_exclusive(lease) ? device_exclusive_mib(device, lease)
                                            : device_need_mib(device, lease);
         charge = mib_smaller(charge, device_size_mib(device));
+        /* Where others take more than there is, too: a sleeper's VRAM is still
+         * there, and is its own. */
+        if (list_is_linked(&seat->link)) {
+            charge = mib_larger(charge, seat->share.charge_mib);
+        }
         seat->device = index;
         seat_take(core, seat, charge);
     }

@@ -320,6 +320,10 @@ static void charge(struct ref *ref, struct ref_lease *lease, uint32_t at)
 
     /* Under bypass more may be asked for than there is. */
     amount = amount < size ? amount : size;
+    /* What a sleeper has it keeps, however much others take. */
+    if (lease->grant_number != 0 && lease->charge[at] > amount) {
+        amount = lease->charge[at];
+    }
     lease->charge[at] = amount;
     more = ref_taken(lease, at);
     more = more > before ? more - before : 0;

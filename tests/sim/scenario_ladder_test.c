@@ -470,6 +470,34 @@ static void c2_a_frozen_holder_keeps_its_room(void **state)
     stage_close(&stage);
 }
 
+/* Guarantee 1: who was frozen keeps what it is charged when it goes on, also
+ * where strangers took more than there is: it still has its VRAM. */
+static void c2_a_frozen_holder_is_charged_no_less_when_it_goes_on(void **state)
+{
+    struct stage stage;
+    uint64_t lease;
+
+    (void)state;
+    lease = hold(&stage, KEPT, true);
+    stage_admin(&stage, CORE_PAUSE, lease, 0, 0);
+    answer(&stage, "frozen", lease, RUNG_FREEZE, RUNG_OK);
+    stage_wait(&stage, 100);
+    stage_sample(&stage, 0, 24400);
+    stage_admin(&stage, CORE_RESUME, lease, 0, 0);
+    undone(&stage, "thawed", lease, RUNG_FREEZE, RUNG_OK);
+    stage_expect(&stage,
+                 "[   100] the operator pauses lease 1\n"
+                 "          work lease 1: freeze by 2100\n"
+                 "[   100] frozen\n"
+                 "          work lease 1 paused\n"
+                 "[   200] gpu 0 uses 24400 MiB\n"
+                 "[   200] the operator resumes lease 1\n"
+                 "          work lease 1 resumed, token 3, gpu 0, 24320 MiB\n"
+                 "          work lease 1: undo freeze by 2200\n"
+                 "[   200] thawed\n");
+    stage_close(&stage);
+}
+
 /* C2: a freeze makes no room, so for somebody's room a ladder of it alone is
  * force.  But a grant leaves before its end does: an overdue waiter that
  * was let in has its turn before the next one takes it back. */
@@ -711,6 +739,7 @@ int main(void)
         cmocka_unit_test(c2_a_rung_is_begun_again_after_a_restart),
         cmocka_unit_test(c3_a_death_is_no_revocation),
         cmocka_unit_test(c2_a_frozen_holder_keeps_its_room),
+        cmocka_unit_test(c2_a_frozen_holder_is_charged_no_less_when_it_goes_on),
         cmocka_unit_test(c2_nobody_is_granted_and_revoked_in_one_step),
         cmocka_unit_test(c2_nobody_is_left_frozen),
         cmocka_unit_test(c2_force_walks_with_its_graces),
