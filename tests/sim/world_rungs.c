@@ -305,6 +305,24 @@ void rungs_draw_hands(uint64_t lease,
     }
 }
 
+/* Hands undo all that the daemon's journal lists of @lease, and the daemon says
+ * so only where it does nothing to its processes any more. */
+static void stop_errands(struct world *world, uint64_t lease)
+{
+    size_t i = 0;
+
+    while (i < world->errand_count) {
+        const struct errand *errand = &world->errands[i];
+
+        if (errand->lease == lease && !errand->is_undo &&
+            rung_needs_undo(errand->rung)) {
+            errand_drop(world, i);
+        } else {
+            i++;
+        }
+    }
+}
+
 void rungs_hear_event(struct world *world, const struct core_event *event)
 {
     struct proc *proc;
@@ -315,6 +333,7 @@ void rungs_hear_event(struct world *world, const struct core_event *event)
             die(world, proc, event->at_ms);
         }
     } else if (event->type == CORE_ADMIN && event->admin.action == CORE_THAW) {
+        stop_errands(world, event->admin.lease);
         proc = proc_find(world, event->admin.lease);
         if (proc != NULL) {
             proc->still = 0;
