@@ -34,7 +34,7 @@ struct waiting {
 bool await_may_retry(const struct client_answer *answer)
 {
     return answer->error == E_RESTARTING || answer->error == E_NO_LEADER ||
-           answer->error == E_UNREACHABLE;
+           answer->error == E_STORE_AWAY || answer->error == E_UNREACHABLE;
 }
 
 int await_start(struct client *client,

@@ -309,7 +309,7 @@ static short wanted(struct pg_store *store)
     if (store->phase == PG_CONNECTING) {
         return store->polling == PGRES_POLLING_READING ? EV_READ : EV_WRITE;
     }
-    return PQflush(store->conn) == 1 ? EV_READ | EV_WRITE : EV_READ;
+    return PQflush(store->conn) == 1 ? (short)(EV_READ | EV_WRITE) : EV_READ;
 }
 
 /* Return when on_due() has something to do; UINT64_MAX for never. */

@@ -1,6 +1,7 @@
 """The queue in PostgreSQL, with a real server.  B9, C6, guarantees 2, 11, 13."""
 
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -131,6 +132,20 @@ def test_a_call_is_told_when_the_database_stays_away(served, database):
     until(lambda: served.get("/readyz").status == 200, "it is ready again")
     until(lambda: database.ask("SELECT * FROM gpu_queue") == [], "it is stored")
     assert served.release(grant).status == 200
+
+
+def test_a_command_waits_for_the_database(served, database):
+    """Like for a coordinator that restarts."""
+    database.stop()
+    until(lambda: served.get("/readyz").status == 503, "/readyz says so")
+    process = subprocess.Popen(
+        [BINARY, "run", "--", "echo", "it ran"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "GPUCOORD_URL": f"unix://{served.socket}"})
+    assert "away" in process.stderr.readline()
+    database.start()
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "it ran\n")
 
 
 def test_backends_that_are_ended_cost_nothing(served, database):
