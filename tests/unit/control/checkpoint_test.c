@@ -21,7 +21,7 @@
 enum {
     CHILDREN = 2,
     LONG_MS = 60000,
-    BRIEF_MS = 1500,
+    BRIEF_MS = 4000,
     VRAM_MIB = 100
 };
 
