@@ -11,6 +11,7 @@
  */
 #include "base/log.h"
 #include "core/lease.h"
+#include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
 #include "daemon/parked.h"
@@ -458,7 +459,11 @@ void redis_keys_restore(struct redis *redis)
 
 void redis_keys_init(struct redis *redis)
 {
-    if (gethostname(redis->name, sizeof(redis->name)) != 0) {
+    const char *member = redis->daemon->config->cluster_name;
+
+    if (member != NULL) {
+        (void)snprintf(redis->name, sizeof(redis->name), "%s", member);
+    } else if (gethostname(redis->name, sizeof(redis->name)) != 0) {
         (void)snprintf(redis->name, sizeof(redis->name), "gpucoord");
     }
     redis->name[sizeof(redis->name) - 1] = '\0';
