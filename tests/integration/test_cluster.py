@@ -187,6 +187,25 @@ def test_a_restart_of_the_database_is_survived(cluster):
     assert late.lease(task["lease"]).status == 200
 
 
+def test_a_new_timeline_grants_nothing_and_then_higher_tokens(cluster):
+    """B10: a database that was failed over may have lost grants, and with them
+    how far the tokens had risen."""
+    leader, (one, _) = cluster.start("a", "b", "c")
+    grant = one.request("holder", job_id="h", ttl_ms=600000)
+    assert grant["token"] >> 40 == 1
+    cluster.server.fail_over()
+    until(lambda: cluster.leader().cluster()["timeline"] == 2, "it is seen")
+    late = cluster.leader()
+    assert late.renew(grant).status == 200  # Who holds, holds.
+    assert late.release(grant).status == 200
+    assert problem(late.request("x", timeout_ms=0)) == "wait-timeout"
+    # An operator who knows that nothing was lost.
+    cluster.server.ask("UPDATE gpu_leader SET timeline_since = NULL")
+    late.stop()
+    again = cluster.leader()
+    assert again.request("x", timeout_ms=20000)["token"] >> 40 == 2
+
+
 def test_a_cluster_waits_for_its_database(cluster):
     cluster.server.stop()
     one = cluster.add("a").start()

@@ -112,6 +112,17 @@ class Postgres:
         self.process.send_signal(how)
         self.process.wait(STOP_SECONDS_MAX)
 
+    def fail_over(self):
+        """Go on on a new timeline, as a standby that is promoted does."""
+        self.stop()
+        with open(self.data / "postgresql.conf", "a",
+                  encoding="utf-8") as conf:
+            conf.write("restore_command = 'false'\n")
+        subprocess.run(self._as_owner(["touch",
+                                       str(self.data / "recovery.signal")]),
+                       check=True, cwd="/")
+        return self.start()
+
     def ask(self, sql):
         """Run @sql; return its answer as a list of lists of texts."""
         done = subprocess.run(
