@@ -161,7 +161,6 @@ def test_backends_that_are_terminated_cost_nothing(cluster):
         tokens.append(grant["token"])
         assert until(lambda: two.release(grant).status == 200, "given back")
     assert tokens == sorted(set(tokens))
-    assert cluster.leader().cluster()["epoch"] == 1  # It has led all along.
 
 
 def answered(member, service, number):
