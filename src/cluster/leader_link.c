@@ -292,7 +292,9 @@ void link_ask(struct link *link,
     }
     link->state = LINK_ASKED;
     arm(link, LEADER_QUERY_MS);
-    (void)exchange(link); /* Its failure shows when it is read from. */
+    /* Nothing is read here: what has come would be in libpq's buffer, and the
+     * socket silent.  A failure shows when it is read from. */
+    watch(link, PQflush(link->conn) > 0 ? EV_READ | EV_WRITE : EV_READ);
 }
 
 bool link_rest(struct link *link, uint64_t limit_ms)
